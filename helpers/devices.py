@@ -1,0 +1,46 @@
+"""Where the computation runs, and in which precision."""
+
+import platform
+from contextlib import nullcontext
+
+import torch
+
+
+def find_device() -> torch.device:
+    """The fastest device this machine has: cuda, then mps, then cpu."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    if torch.backends.mps.is_available():
+        return torch.device("mps")
+    return torch.device("cpu")
+
+
+def has_fast_bfloat16(device: torch.device | str) -> bool:
+    """Whether bfloat16 arithmetic is native on `device`, and so worth using."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # On a CPU without these instructions bfloat16 is emulated and slower than float32.
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+
+
+def autocast(device: torch.device | str, precision: str = "auto"):
+    """A context for the forward pass.
+
+    `precision` is "float32", "bfloat16" (mixed: convolutions and products only) or "auto", which
+    is bfloat16 where `has_fast_bfloat16` says so.  Raises ValueError for any other word.
+    """
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise ValueError(f"precision {precision!r}: expected 'auto', 'float32' or 'bfloat16'")
+    device = torch.device(device)
+    if precision == "float32" or (precision == "auto" and not has_fast_bfloat16(device)):
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def describe(device: torch.device | str) -> str:
+    """The device in words, for a result row: "cpu (x86_64, 2 threads)" or the GPU's name."""
+    device = torch.device(device)
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    return f"{device.type} ({platform.machine()}, {torch.get_num_threads()} threads)"

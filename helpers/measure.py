@@ -1,0 +1,104 @@
+"""The error of many lesioned variants of a network at once, and paired statistics.
+
+A variant is a sequence of modules; all variants together are a prefix tree, walked depth first over
+each batch, so that what variants share is computed once.
+"""
+
+from collections.abc import Callable
+
+import torch
+from scipy.stats import binomtest
+from torch import Tensor, nn
+
+from helpers.devices import autocast
+from helpers.models import Network
+
+
+class Node:
+    """A node of the prefix tree: the state after a sequence of modules."""
+
+    def __init__(self):
+        self.children: dict[nn.Module, Node] = {}
+        self.variants: list[int] = []
+        self.size = 0  # Module applications in the subtree.
+
+
+def prefix_tree(variants: list[Network]) -> Node:
+    """The tree of the variants' module sequences.  Identities are left out: they change nothing."""
+    root = Node()
+    for index, variant in enumerate(variants):
+        node, path = root, [root]
+        for block in variant.blocks:
+            if not isinstance(block, nn.Identity):
+                new = block not in node.children
+                node = node.children.setdefault(block, Node())
+                if new:
+                    for above in path:
+                        above.size += 1
+                path.append(node)
+        node.variants.append(index)
+    return root
+
+
+@torch.inference_mode()
+def predictions(
+    variants: list[Network],
+    images: Tensor,
+    batch_size: int = 128,
+    precision: str = "float32",
+    progress: Callable[..., None] | None = None,
+) -> Tensor:
+    """The class each variant predicts for each image: int64 (variants, N), on the CPU.
+
+    `images`: normalised, (N, C, H, W).  The variants must share stem and head (ValueError
+    otherwise): views of one network.  Evaluated in eval mode, modes put back afterwards.
+    `progress` is called with the images done and N.
+    """
+    if not variants:
+        raise ValueError("no variants: expected at least one network")
+    stem, head = variants[0].stem, variants[0].head
+    if any(v.stem is not stem or v.head is not head for v in variants):
+        raise ValueError("variants with another stem or head: expected views of one network")
+    root, found = prefix_tree(variants), torch.empty(len(variants), len(images), dtype=torch.int64)
+    modes = {part: part.training for v in variants for part in v.modules()}
+    try:
+        for part in modes:
+            part.training = False
+        for start in range(0, len(images), batch_size):
+            batch = slice(start, start + batch_size)
+            with autocast(images.device, precision):
+                # Heavy branches lie lower on the stack than light ones, so the activations held
+                # at any time are no more than log2 of the number of variants.
+                stack = [(root, nn.Identity(), stem(images[batch]))]
+                while stack:
+                    node, block, x = stack.pop()
+                    x = block(x)
+                    if node.variants:
+                        found[node.variants, batch] = head(x).argmax(1).cpu()
+                    heavy_first = sorted(node.children.items(), key=lambda kv: -kv[1].size)
+                    stack.extend((child, block, x) for block, child in heavy_first)
+                    del x
+            if progress:
+                progress(min(start + batch_size, len(images)), len(images))
+    finally:
+        for part, training in modes.items():
+            part.training = training
+    return found
+
+
+def errors(
+    variants: list[Network], images: Tensor, labels: Tensor, batch_size: int = 128, **options
+) -> list[float]:
+    """The share of `images` that each variant gets wrong, 0 to 1; see `predictions`."""
+    wrong = predictions(variants, images, batch_size, **options) != labels.cpu()
+    return wrong.double().mean(1).tolist()
+
+
+def mcnemar(right_a: Tensor, right_b: Tensor) -> float:
+    """Exact McNemar test on paired predictions: the p-value of "a and b err equally often".
+
+    `right_a`, `right_b`: bool (N,), whether each image was classified right.
+    """
+    only_a = int((right_a & ~right_b).sum())
+    only_b = int((right_b & ~right_a).sum())
+    return binomtest(only_a, only_a + only_b).pvalue if only_a + only_b else 1.0

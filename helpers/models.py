@@ -1,0 +1,114 @@
+"""Networks as a stem, a flat list of modules and a head.
+
+Eq 1 of the paper is `ResidualModule.forward`.  Every network of this project is such a list, so
+that a lesion is a new list over the same weights, and a path is a choice of route at each entry.
+"""
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ResidualModule(nn.Module):
+    """Eq 1: y_i = f_i(y_{i-1}) + y_{i-1}; `skip` is the identity unless the module downsamples."""
+
+    def __init__(self, skip: nn.Module, residual: nn.Module):
+        super().__init__()
+        self.skip = skip
+        self.residual = residual
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.skip(x) + self.residual(x)
+
+
+class PlainLayer(nn.Module):
+    """A layer with no skip connection, Eq 7: y_i = f_i(y_{i-1}).
+
+    `skip` is what is left when the layer is deleted: the identity, or the pooling before it.
+    """
+
+    def __init__(self, skip: nn.Module, layer: nn.Module):
+        super().__init__()
+        self.skip = skip
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(self.skip(x))
+
+
+class HighwayModule(nn.Module):
+    """Eq 3: y = f(x) t(x) + x (1 - t(x)), with `gate` giving t(x) in [0, 1]."""
+
+    def __init__(self, transform: nn.Module, gate: nn.Module):
+        super().__init__()
+        self.transform = transform
+        self.gate = gate
+
+    def forward(self, x: Tensor) -> Tensor:
+        t = self.gate(x)
+        return self.transform(x) * t + x * (1 - t)
+
+
+class Network(nn.Module):
+    """A stem, modules applied one after the other (`blocks`), a head: images (B, C, H, W) in,
+    logits (B, classes) out."""
+
+    def __init__(self, stem: nn.Module, blocks: list[nn.Module], head: nn.Module):
+        super().__init__()
+        self.stem = stem
+        self.blocks = nn.ModuleList(blocks)
+        self.head = head
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+    def with_blocks(self, blocks: list[nn.Module]) -> "Network":
+        """The same stem, head and mode around other blocks; weights are shared, not copied."""
+        view = type(self)(self.stem, blocks, self.head)
+        # train() would also reach into the shared modules; the view only takes over the flag.
+        view.training = self.training
+        return view
+
+
+class ResidualNetwork(Network):
+    """A `Network` of residual modules: 2^n paths.  A deleted module leaves its skip connection."""
+
+
+class Subsample(nn.Module):
+    """Parameter-free shortcut at downsampling ("option A", He et al. 2015): every second pixel,
+    zeros for the new channels."""
+
+    def __init__(self, new_channels: int):
+        super().__init__()
+        self.new_channels = new_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        # (B, C, H, W) -> (B, C + new, H/2, W/2)
+        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, self.new_channels))
+
+
+class Scaled(nn.Module):
+    """`factor` times what `module` returns."""
+
+    def __init__(self, module: nn.Module, factor: float):
+        super().__init__()
+        self.module = module
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.module(x) * self.factor
+
+
+def scale_residuals(network: ResidualNetwork, factors: list[float]) -> ResidualNetwork:
+    """A view whose i-th residual is multiplied by factors[i]: the test-time rule of stochastic
+    depth (Huang et al. 2016).  ValueError unless there is one factor a module."""
+    if len(factors) != len(network.blocks):
+        raise ValueError(f"{len(factors)} factors for {len(network.blocks)} modules")
+    return network.with_blocks(
+        [
+            ResidualModule(block.skip, Scaled(block.residual, factor))
+            for block, factor in zip(network.blocks, factors, strict=True)
+        ]
+    )

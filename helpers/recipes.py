@@ -1,0 +1,109 @@
+"""What is trained, and by which recipe: a frozen `TrainConfig` and what follows from it alone."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+import torch
+
+from helpers import architectures, paths
+from helpers.models import Network, scale_residuals
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run.  The defaults are the paper's network by the paper's recipe.
+
+    recipe "paper": He et al. 2016, learning rate / 10 at half and at three quarters of the
+    iterations, after 400 iterations at a tenth of it; "one-cycle": up linearly over the first
+    fifth, then down linearly to zero, for small machines.  active = k: exactly k modules, drawn
+    anew each iteration (Section 5; 0: all of them).  survival: stochastic depth, the probability
+    that the last module is active (Huang et al. 2016; 1: off).  Raises ValueError for settings
+    that make no run.
+    """
+
+    dataset: str = "cifar10"
+    model: str = "resnet"
+    depth: int = 110
+    shortcuts: str = "subsample"
+    recipe: str = "paper"
+    iterations: int = 64_000
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    active: int = 0
+    survival: float = 1.0
+    seed: int = 0
+    precision: str = "auto"
+
+    def __post_init__(self):
+        if self.recipe not in ("paper", "one-cycle"):
+            raise ValueError(f"recipe {self.recipe!r}: expected 'paper' or 'one-cycle'")
+        for name in ("iterations", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)}: expected at least 1")
+        if not 0 < self.survival <= 1:
+            raise ValueError(f"survival {self.survival}: expected more than 0, up to 1")
+        if self.active and self.survival < 1:
+            raise ValueError("active and survival: expected one of them, both choose the modules")
+
+    @property
+    def label(self) -> str:
+        """A short name for people, such as "resnet110-cifar10-23of54-s0"."""
+        name = self.model + (str(self.depth) if self.model == "resnet" else "")
+        part = f"-{self.active}active" if self.active else ""
+        part += f"-survival{self.survival:g}" if self.survival < 1 else ""
+        return f"{name}-{self.dataset.replace('/', '_').replace(':', '-')}{part}-s{self.seed}"
+
+    def digest(self, data_checksum: str) -> str:
+        """A hash of all settings and of the training images: it names the run."""
+        return hashlib.sha256((json.dumps(asdict(self)) + data_checksum).encode()).hexdigest()
+
+
+def build(config: TrainConfig, in_channels: int, classes: int) -> Network:
+    """The network of a run, with its initial weights."""
+    settings = {"in_channels": in_channels, "classes": classes}
+    if config.model == "resnet":
+        settings |= {"depth": config.depth, "shortcuts": config.shortcuts}
+    return architectures.build(config.model, config.seed, **settings)
+
+
+def learning_rate(config: TrainConfig, iteration: int) -> float:
+    """The learning rate at an iteration counted from 0."""
+    done = iteration / config.iterations
+    if config.recipe == "one-cycle":
+        # The first and the last iteration are half a step away from zero, so none is wasted.
+        done += 0.5 / config.iterations
+        return config.learning_rate * min(done / 0.2, (1 - done) / 0.8)
+    if iteration < 400:
+        return config.learning_rate / 10
+    return config.learning_rate * (0.01 if done >= 0.75 else 0.1 if done >= 0.5 else 1)
+
+
+def survival_probabilities(config: TrainConfig, n: int) -> list[float]:
+    """How likely each of n modules is to be active in an iteration.
+
+    Stochastic depth decays linearly with depth, p_l = 1 - l / n (1 - p_n); k of n is uniform.
+    Raises ValueError if more modules are to be active than there are.
+    """
+    paths.check_length(n, config.active, "number of active modules")
+    if config.active:
+        return [config.active / n] * n
+    return [1 - (i + 1) / n * (1 - config.survival) for i in range(n)]
+
+
+def active_modules(config: TrainConfig, n: int, generator: torch.Generator) -> list[bool]:
+    """Which of n modules an iteration uses."""
+    if config.active:
+        chosen = set(paths.subset(n, config.active, generator))
+        return [i in chosen for i in range(n)]
+    draws = torch.rand(n, generator=generator).tolist()
+    return [d < p for d, p in zip(draws, survival_probabilities(config, n), strict=True)]
+
+
+def at_test_time(config: TrainConfig, network: Network) -> Network:
+    """The network as it is tested: residuals times the probability that they were active."""
+    if not config.active and config.survival == 1:
+        return network
+    return scale_residuals(network, survival_probabilities(config, len(network.blocks)))

@@ -1,0 +1,223 @@
+"""Training that can be killed at any moment and resumed to the same weights.
+
+Everything an iteration draws (order, crops, active modules) follows from the seed and the number of
+the iteration alone, so a resumed run needs no more than weights, momentum and that number.
+
+    python -m helpers.training --help
+"""
+
+import argparse
+import hashlib
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from helpers import checkpoints, recipes, source
+from helpers.data import ROOT, Dataset
+from helpers.data import load as load_data
+from helpers.devices import autocast, describe, find_device
+from helpers.models import Network
+from helpers.progress import Progress
+from helpers.recipes import TrainConfig
+
+# Checkpoints that belong to the book, and those that this machine made.
+SHELF, CACHE = ROOT / "book" / "checkpoints", ROOT / "runs" / "checkpoints"
+
+
+def trained(
+    config: TrainConfig, dataset: Dataset, folder: Path = CACHE, **options
+) -> tuple[Network, Path]:
+    """The network of a run, in eval mode, and its checkpoint; trains if there is none yet.
+
+    Looks among the book's checkpoints, then in `folder`, where one counts only if it was made by
+    the code as it is now.  `options`: see `train`.
+    """
+    on_shelf = SHELF / file_name(config, dataset)
+    path = on_shelf if on_shelf.is_file() else train(config, dataset, folder, **options)
+    return load(config, dataset, path), path
+
+
+def load(config: TrainConfig, dataset: Dataset, path: Path) -> Network:
+    """The network in a checkpoint of such a run, in eval mode, as it is tested."""
+    tensors, _ = checkpoints.read(path)
+    network = new_network(config, dataset)
+    checkpoints.fill(network, tensors, path)
+    network.to(find_device(), memory_format=torch.channels_last)
+    return recipes.at_test_time(config, network).eval()
+
+
+def train(
+    config: TrainConfig,
+    dataset: Dataset,
+    folder: Path = CACHE,
+    save_seconds: float = 60,
+    progress: Callable[..., None] | None = None,
+) -> Path:
+    """Train, resuming a killed run where it was last saved, and return the checkpoint's path.
+
+    A run that is finished, by the code as it is now, returns at once.  `progress` is called after
+    each iteration with the number done, the number of all, and the loss.  Raises ArithmeticError if
+    the weights are no longer finite; OSError if `folder` cannot be written.
+    """
+    path = Path(folder) / file_name(config, dataset)
+    if path.is_file() and checkpoints.read(path)[1]["code"] == code_digest():
+        return path
+    if config.batch_size > len(dataset.train.labels):
+        raise ValueError(
+            f"batch_size {config.batch_size}: {dataset.name} has {len(dataset.train.labels)} images"
+        )
+    device, partial = find_device(), path.with_suffix(".partial")
+    network = new_network(config, dataset).to(device, memory_format=torch.channels_last).train()
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        nesterov=True,
+    )
+    about = {
+        "config": asdict(config),
+        "code": code_digest(),
+        "version": source.code_version(),
+        "iterations": 0,
+        "seconds": 0.0,
+    }
+    if partial.is_file():
+        about = resume(partial, network, optimizer) or about
+    # Fails at once, not after the first minutes, if the folder cannot be written.
+    save(partial, network, optimizer, about)
+    split, begin = dataset.train.to(device), time.monotonic() - about["seconds"]
+    saved = time.monotonic()
+    for iteration in range(about["iterations"], config.iterations):
+        loss = step(config, dataset, split.images, split.labels, network, optimizer, iteration)
+        now = time.monotonic()
+        about |= {"iterations": iteration + 1, "seconds": now - begin}
+        if progress:
+            progress(iteration + 1, config.iterations, loss=loss)
+        if now - saved >= save_seconds:
+            check_finite(network, iteration)
+            save(partial, network, optimizer, about)
+            saved = now
+    check_finite(network, config.iterations)
+    about |= {"device": describe(device), "data_checksum": dataset.train.checksum}
+    checkpoints.write(path, network.state_dict(), about)
+    partial.unlink()
+    return path
+
+
+def step(
+    config: TrainConfig,
+    dataset: Dataset,
+    images: Tensor,
+    labels: Tensor,
+    network: Network,
+    optimizer: torch.optim.Optimizer,
+    iteration: int,
+) -> Tensor:
+    """One iteration; returns the loss.  Modules that are not active are not computed, and neither
+    weight decay nor momentum moves them."""
+    epoch_length = len(labels) // config.batch_size
+    epoch, batch = divmod(iteration, epoch_length)
+    order = torch.randperm(len(labels), generator=stream(config.seed, "order", epoch))
+    rows = order[batch * config.batch_size :][: config.batch_size].to(images.device)
+    generator = stream(config.seed, "iteration", iteration)
+    x = dataset.augment(dataset.normalise(images[rows]), generator)
+    active = recipes.active_modules(config, len(network.blocks), generator)
+    if not all(active):
+        pairs = zip(network.blocks, active, strict=True)
+        network = network.with_blocks([b if is_active else b.skip for b, is_active in pairs])
+    for group in optimizer.param_groups:
+        group["lr"] = recipes.learning_rate(config, iteration)
+    optimizer.zero_grad(set_to_none=True)
+    with autocast(x.device, config.precision):
+        loss = F.cross_entropy(network(x), labels[rows])
+    loss.backward()
+    optimizer.step()
+    return loss.detach()
+
+
+def stream(seed: int, purpose: str, number: int) -> torch.Generator:
+    """A generator of its own for each seed, purpose and number."""
+    digest = hashlib.sha256(f"{seed} {purpose} {number}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+def new_network(config: TrainConfig, dataset: Dataset) -> Network:
+    """The untrained network that fits a data set.  ValueError if too many modules are active."""
+    network = recipes.build(config, dataset.channels, len(dataset.classes))
+    recipes.survival_probabilities(config, len(network.blocks))
+    return network
+
+
+def save(path: Path, network: Network, optimizer: torch.optim.Optimizer, about: dict) -> None:
+    """Write the state of an unfinished run."""
+    moving = {
+        f"momentum.{name}": optimizer.state[p]["momentum_buffer"]
+        for name, p in network.named_parameters()
+        if p in optimizer.state
+    }
+    checkpoints.write(path, network.state_dict() | moving, about)
+
+
+def resume(path: Path, network: Network, optimizer: torch.optim.Optimizer) -> dict | None:
+    """Fill network and optimizer from an unfinished run; None if other code began it."""
+    tensors, about = checkpoints.read(path)
+    if about["code"] != code_digest():
+        return None
+    momentum = {name: tensors.pop(name) for name in list(tensors) if name.startswith("momentum.")}
+    checkpoints.fill(network, tensors, path)
+    for name, p in network.named_parameters():
+        if f"momentum.{name}" in momentum:
+            buffer = torch.empty_like(p.detach()).copy_(momentum[f"momentum.{name}"])
+            optimizer.state[p]["momentum_buffer"] = buffer
+    return about
+
+
+def file_name(config: TrainConfig, dataset: Dataset) -> str:
+    """The checkpoint's name: settings, data and nothing else decide it."""
+    return f"{config.label}-{config.digest(dataset.train.checksum)[:10]}.safetensors"
+
+
+def code_digest() -> str:
+    """A hash of the code that the weights depend on."""
+    return source.digest("architectures", "data", "models", "paths", "recipes", "training")
+
+
+def check_finite(network: Network, iteration: int) -> None:
+    """ArithmeticError unless every weight is finite."""
+    if not all(torch.isfinite(p).all() for p in network.parameters()):
+        raise ArithmeticError(
+            f"training diverged before iteration {iteration}: try a lower learning rate"
+        )
+
+
+def main() -> int:
+    """The command line: every field of `TrainConfig` is an option."""
+    parser = argparse.ArgumentParser("python -m helpers.training", description=TrainConfig.__doc__)
+    for field in fields(TrainConfig):
+        option = "--" + field.name.replace("_", "-")
+        parser.add_argument(option, type=field.type, default=field.default, help="%(default)s")
+    parser.add_argument("--folder", type=Path, default=CACHE, help="where checkpoints go")
+    options = vars(parser.parse_args())
+    folder = options.pop("folder")
+    try:
+        config = TrainConfig(**options)
+        path = train(config, load_data(config.dataset), folder, progress=Progress(config.label))
+    except (ValueError, OSError, RuntimeError, ArithmeticError) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\ninterrupted: the same command resumes where it was saved last", file=sys.stderr)
+        return 130
+    print(path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
