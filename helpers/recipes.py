@@ -61,6 +61,21 @@ class TrainConfig:
         return hashlib.sha256((json.dumps(asdict(self)) + data_checksum).encode()).hexdigest()
 
 
+# Iterations that serve a small machine: about 20 epochs of digits, 15 of CIFAR-10.
+SHORT = {"digits": 220, "cifar10": 5850}
+
+
+def reference(dataset: str, iterations: int = 0, **settings) -> TrainConfig:
+    """The run that the book's chapters use on a data set: one-cycle, `iterations` long.
+
+    `iterations` 0 is the book's own length for that data set; ValueError if it has none.
+    """
+    if not iterations and dataset not in SHORT:
+        raise ValueError(f"dataset {dataset!r}: say for how many iterations to train")
+    length = iterations or SHORT[dataset]
+    return TrainConfig(dataset=dataset, recipe="one-cycle", iterations=length, **settings)
+
+
 def build(config: TrainConfig, in_channels: int, classes: int) -> Network:
     """The network of a run, with its initial weights."""
     settings = {"in_channels": in_channels, "classes": classes}

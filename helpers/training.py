@@ -31,16 +31,28 @@ SHELF, CACHE = ROOT / "book" / "checkpoints", ROOT / "runs" / "checkpoints"
 
 
 def trained(
-    config: TrainConfig, dataset: Dataset, folder: Path = CACHE, **options
+    config: TrainConfig, dataset: Dataset, folder: Path = CACHE, checkpoint: str = "", **options
 ) -> tuple[Network, Path]:
     """The network of a run, in eval mode, and its checkpoint; trains if there is none yet.
 
-    Looks among the book's checkpoints, then in `folder`, where one counts only if it was made by
-    the code as it is now.  `options`: see `train`.
+    `checkpoint` names a file to take.  Without it, looks among the book's checkpoints, then in
+    `folder`, where one counts only if the code as it is now made it.  `options`: see `train`.
     """
-    on_shelf = SHELF / file_name(config, dataset)
-    path = on_shelf if on_shelf.is_file() else train(config, dataset, folder, **options)
+    if checkpoint:
+        path = Path(checkpoint)
+    elif not (path := SHELF / file_name(config, dataset)).is_file():
+        path = train(config, dataset, folder, **options)
     return load(config, dataset, path), path
+
+
+def subject(config: TrainConfig, dataset: Dataset, path: Path) -> dict:
+    """The fields of a result row that say which network was measured, and where."""
+    return {
+        "dataset": dataset.name,
+        "model": config.label,
+        "checkpoint": checkpoints.digest(path),
+        "device": describe(find_device()),
+    }
 
 
 def load(config: TrainConfig, dataset: Dataset, path: Path) -> Network:

@@ -1,0 +1,28 @@
+# `make book` builds the site into book/_build/html, `make test` runs every test.  Both first make
+# the environment in .venv when it is missing or when requirements.txt is newer.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: book test clean
+
+book: $(READY)
+	@# After a warning every page is read again next time, or a second build would hide it.
+	$(BIN)/jupyter-book build book -W -n --keep-going || { rm -rf book/_build/.doctrees; exit 1; }
+
+test: $(READY)
+	@# Both run: a matter of style must not hide a failing test.
+	style=0; $(BIN)/ruff check || style=1; $(BIN)/pytest --nbval && exit $$style
+
+# Takes the built book and the environment away; runs/ and data/ are yours and stay.
+clean:
+	rm -rf .venv book/_build .pytest_cache .ruff_cache
+	find helpers tests notebooks book -name __pycache__ -prune -exec rm -rf {} +
+
+$(READY): requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11 or newer, or name one: make PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$$($(PYTHON) --version) is too old: install Python 3.11 or newer, or name one: make PYTHON=python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --requirement requirements.txt
+	@touch $@

@@ -1,0 +1,78 @@
+"""Claims B9 to B11: the gradient by path length."""
+
+import numpy as np
+from scipy import stats
+
+from helpers import paths
+from helpers.claims.rows import Claim, Missing, is_full, select
+
+
+def sampled(rows: list[dict]) -> tuple[np.ndarray, np.ndarray, int, int]:
+    """Path lengths, mean gradient norms (over networks), modules, samples a length."""
+    found = select(rows, "sampled_norms", "gradients along sampled paths", is_full)
+    lengths = np.array(found[0]["value"]["lengths"])
+    mean = np.mean([r["value"]["mean"] for r in found], axis=0)
+    return lengths, mean, found[0]["value"]["modules"], found[0]["samples"]
+
+
+def product_shares(lengths: np.ndarray, mean: np.ndarray, n: int) -> np.ndarray:
+    """The paper's product, number of paths times mean norm, as a share of its sum (Figure 6c)."""
+    counts = paths.lengths(n)
+    product = np.array([counts[k] for k in lengths], dtype=float) * mean
+    return product / product.sum()
+
+
+def exact_shares(rows: list[dict]) -> np.ndarray:
+    """Exact share of the gradient by length, from 0, mean over networks."""
+    found = select(rows, "by_length", "exact gradients by length", is_full)
+    return np.mean([r["value"]["shares"] for r in found], axis=0)
+
+
+def _b9(rows):
+    lengths, mean, _, samples = sampled(rows)
+    seen = (mean > 0) & (lengths > 0)
+    fit = stats.linregress(lengths[seen], np.log10(mean[seen]))
+    ours = f"R^2 {fit.rvalue**2:.4f}, a factor of {10**fit.slope:.2g} a module"
+    span = f"lengths {lengths[seen].min()} to {lengths[seen].max()}, {samples} paths each"
+    return fit.rvalue**2 >= 0.95, ours, span
+
+
+def _b10(rows):
+    lengths, mean, n, samples = sampled(rows)
+    inside = product_shares(lengths, mean, n)[(lengths >= 5) & (lengths <= 17)].sum()
+    exact = exact_shares(rows)[5:18].sum()
+    ours = f"count x norm: {100 * inside:.1f}% within 5 to 17; exact share {100 * exact:.1f}%"
+    return inside >= 0.9, ours, f"{samples} paths a length"
+
+
+def _b11(rows):
+    lengths, mean, n, samples = sampled(rows)
+    if lengths.max() < n:
+        raise Missing(f"no rows of sampled paths up to length {n}")
+    product = product_shares(lengths, mean, n)[lengths > 20].sum()
+    # Shares of either sign must not hide each other.
+    exact = np.abs(exact_shares(rows)[21:]).sum()
+    ours = f"beyond 20: count x norm {100 * product:.2g}%, exact {100 * exact:.2g}%"
+    return product < 0.01 and exact < 0.01, ours, f"{samples} paths a length"
+
+
+LEDGER = {
+    "B9": Claim(
+        "S5, Fig 6b",
+        "the gradient norm of a path decays exponentially with its length",
+        "log10 norm is linear in length, R^2 >= 0.95",
+        _b9,
+    ),
+    "B10": Claim(
+        "S5, Fig 6c",
+        "almost all gradient comes from lengths 5 to 17",
+        "count x mean norm: >= 90% within 5 to 17",
+        _b10,
+    ),
+    "B11": Claim(
+        "Fig 6",
+        "paths longer than about 20 contribute nothing noticeable",
+        "< 1% beyond 20, by the product and exactly",
+        _b11,
+    ),
+}

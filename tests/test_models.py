@@ -1,0 +1,222 @@
+"""Networks: the equations by hand, the sizes from the literature."""
+
+import pytest
+import torch
+from torch import nn
+
+from helpers import architectures, models
+
+BASE = {"in_channels": 3, "classes": 10}
+
+
+class Times(nn.Module):
+    """a x."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return self.factor * x
+
+
+def toy(factors):
+    """Residuals a_i x around identities."""
+    blocks = [models.ResidualModule(nn.Identity(), Times(a)) for a in factors]
+    return models.ResidualNetwork(nn.Identity(), blocks, nn.Identity())
+
+
+def parameters(network):
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_equation_1():
+    module = models.ResidualModule(Times(10.0), Times(0.5))
+    assert module(torch.tensor(4.0)) == 42
+    assert [name for name, _ in module.named_children()] == ["skip", "residual"]
+
+
+def test_a_plain_layer_has_no_skip():
+    """Eq 7; what stands in for the deleted layer comes before it."""
+    layer = models.PlainLayer(Times(10.0), nn.ReLU())
+    assert layer(torch.tensor(-4.0)) == 0
+    assert layer(torch.tensor(4.0)) == 40
+
+
+def test_equation_3():
+    x = torch.linspace(-2, 2, 9)
+    found = models.HighwayModule(nn.ReLU(), nn.Sigmoid())(x)
+    t = 1 / (1 + torch.exp(-x))
+    assert torch.allclose(found, x.clamp(min=0) * t + x * (1 - t), atol=1e-6)
+    assert not torch.allclose(found, x, atol=0.1)
+
+
+def test_a_highway_with_half_open_gates_is_a_residual_network(generator):
+    """z_i = 2^i y_i obeys z_{i+1} = z_i + 2^i f(z_i / 2^i)."""
+    transforms = [nn.Sequential(nn.Linear(4, 4), nn.Tanh()).double() for _ in range(3)]
+
+    # The sigmoid of zero is one half, everywhere.
+    gate = nn.Sequential(Times(0.0), nn.Sigmoid())
+    y = z = torch.randn(2, 4, generator=generator, dtype=torch.float64)
+    for i, f in enumerate(transforms):
+        y = models.HighwayModule(f, gate)(y)
+        z = z + 2**i * f(z / 2**i)
+    assert torch.allclose(z, 2**3 * y, rtol=1e-12, atol=0)
+
+
+def test_toy_modules_multiply():
+    """Modules a_i x make prod(1 + a_i) x."""
+    assert toy([1.0, 0.5, -0.25, 3.0])(torch.tensor(2.0)) == 2 * 2 * 1.5 * 0.75 * 4
+
+
+def test_equation_6_is_equation_4(four, images):
+    """The unrolled sum: the stem's output through the skips, plus one term a module."""
+    y = four.stem(images)
+    terms = [y]
+    for block in four.blocks:
+        terms = [block.skip(term) for term in terms] + [block.residual(y)]
+        y = block(y)
+    assert len(terms) == 5
+    assert torch.allclose(sum(terms), y, rtol=1e-12, atol=0)
+    assert torch.allclose(four.head(sum(terms)), four(images), rtol=1e-12, atol=0)
+
+
+def test_subsample():
+    x = torch.arange(32.0).reshape(1, 2, 4, 4)
+    y = models.Subsample(3)(x)
+    assert y.shape == (1, 5, 2, 2)
+    assert y[0, 0].tolist() == [[0, 2], [8, 10]]
+    assert y[0, 1].tolist() == [[16, 18], [24, 26]]
+    assert not y[0, 2:].any()
+
+
+def test_scale_residuals():
+    network = toy([1.0, 2.0])
+    assert models.scale_residuals(network, [0.5, 0.25])(torch.tensor(1.0)) == 1.5 * 1.5
+    assert network(torch.tensor(1.0)) == 2 * 3
+    with pytest.raises(ValueError, match="1 factors for 2 modules"):
+        models.scale_residuals(network, [0.5])
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_view_shares_weights_and_mode(new_network, untouched, training):
+    network = new_network().train(training)
+    # One part may be in another mode than the whole, and stays in it.
+    network.blocks[1].residual.train(not training)
+    with untouched(network):
+        view = network.with_blocks(list(network.blocks)[1:3])
+    assert type(view) is models.ResidualNetwork and view.training is training
+    mine = {id(p) for p in network.parameters()}
+    assert {id(p) for p in view.parameters()} < mine
+    assert view.stem is network.stem and view.head is network.head
+    assert list(view.blocks) == list(network.blocks)[1:3]
+
+
+@pytest.mark.parametrize(
+    "model, settings, modules, expected",
+    [
+        ("resnet", BASE, 54, 1_727_962),
+        ("resnet", BASE | {"shortcuts": "projection"}, 54, 1_730_522),
+        ("resnet200", {}, 66, 64_666_280),
+        ("vgg15", BASE, 13, 3_456 + 256 + 13 * (128 * 128 * 9 + 256) + 1_290),
+        ("vgg15-plain", BASE, 13, 3_584 + 13 * (128 * 128 * 9 + 128) + 1_290),
+    ],
+)
+def test_sizes(model, settings, modules, expected):
+    with torch.device("meta"):
+        network = architectures.ARCHITECTURES[model](**settings)
+    assert len(network.blocks) == modules
+    assert parameters(network) == expected
+
+
+@pytest.mark.parametrize("depth, modules", [(8, 3), (20, 9), (110, 54)])
+def test_depth(depth, modules):
+    """6m + 2 layers: two convolutions a module, the stem, the classifier."""
+    network = architectures.build("resnet", 0, depth=depth)
+    assert len(network.blocks) == modules
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
+    assert len(layers) == depth
+
+
+def test_shapes_through_a_resnet(new_network, images):
+    x, shapes = (network := new_network()).stem(images), []
+    for block in network.blocks:
+        x = block(x)
+        shapes.append(tuple(x.shape[1:]))
+    stages = [(16, 8, 8), (32, 4, 4), (64, 2, 2)]
+    assert shapes == [shape for shape in stages for _ in range(2)]
+    assert network(images).shape == (5, 10)
+
+
+def test_shapes_through_a_vgg(new_network):
+    x, sides = (network := new_network("vgg15")).stem(torch.zeros(2, 1, 16, 16).double()), []
+    for block in network.blocks:
+        x = block(x)
+        assert x.shape[1] == 128
+        sides.append(x.shape[-1])
+    assert sides == [16] + [8] * 2 + [4] * 3 + [2] * 3 + [1] * 4
+    assert network(torch.zeros(2, 1, 16, 16).double()).shape == (2, 10)
+
+
+def test_a_bottleneck_network_runs():
+    """ResNet-200's module, on a small network: 1x1, 3x3, 1x1, the stride in the middle."""
+    residual = architectures.bottleneck_residual(8, 16, 2).eval()
+    convolutions = [m for m in residual if isinstance(m, nn.Conv2d)]
+    assert [(c.kernel_size[0], c.stride[0], c.out_channels) for c in convolutions] == [
+        (1, 1, 4),
+        (3, 2, 4),
+        (1, 1, 16),
+    ]
+    module = models.ResidualModule(architectures.shortcut("projection", 8, 16, 2), residual)
+    assert module(torch.zeros(1, 8, 6, 6)).shape == (1, 16, 3, 3)
+
+
+@pytest.mark.parametrize(
+    "shortcuts, kind", [("subsample", models.Subsample), ("projection", nn.Conv2d)]
+)
+def test_two_modules_downsample(shortcuts, kind):
+    network = architectures.build("resnet", 0, depth=20, shortcuts=shortcuts)
+    kinds = [type(block.skip) for block in network.blocks]
+    assert kinds == [nn.Identity] * 3 + [kind] + [nn.Identity] * 2 + [kind] + [nn.Identity] * 2
+
+
+def test_pre_activation_order():
+    """Eq 2: batch norm and ReLU before each convolution; the head finishes the last module."""
+    network = architectures.build("resnet", 0, depth=8)
+    order = [nn.BatchNorm2d, nn.ReLU, nn.Conv2d] * 2
+    for block in network.blocks:
+        assert [type(part) for part in block.residual] == order
+    assert [type(part) for part in network.head[:2]] == [nn.BatchNorm2d, nn.ReLU]
+
+
+def test_initial_weights():
+    """Variance 2 / fan-out within 5%, for 18,432 weights from 32 to 64 channels; zero biases."""
+    network = architectures.build("resnet", 0, depth=8)
+    weights = network.blocks[-1].residual[2].weight
+    assert weights.shape == (64, 32, 3, 3)
+    assert weights.var().item() == pytest.approx(2 / (64 * 9), rel=0.05)
+    assert weights.mean().abs() < 0.001
+    assert not network.head[-1].bias.any()
+
+
+@pytest.mark.usefixtures("no_global_draws")
+def test_the_seed_alone_decides_the_weights():
+    def weights(seed):
+        network = architectures.build("resnet", seed, depth=8)
+        return torch.cat([p.flatten() for p in network.parameters()])
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+@pytest.mark.parametrize("depth", [2, 7, 9, 109])
+def test_a_wrong_depth(depth):
+    with pytest.raises(ValueError, match=rf"depth {depth}: expected 6m \+ 2"):
+        architectures.build("resnet", 0, depth=depth)
+
+
+def test_wrong_names():
+    with pytest.raises(ValueError, match="shortcuts 'pool': expected 'subsample' or 'projection'"):
+        architectures.build("resnet", 0, shortcuts="pool")
+    with pytest.raises(ValueError, match="model 'alexnet': expected one of resnet, "):
+        architectures.build("alexnet", 0)

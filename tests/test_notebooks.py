@@ -1,0 +1,92 @@
+"""Every notebook by papermill, at its smallest; and what a runner's mistakes lead to."""
+
+import os
+from pathlib import Path
+
+import papermill
+import pytest
+from papermill.exceptions import PapermillExecutionError
+
+from helpers import results
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = ROOT / "notebooks"
+TINY = {"depth": 8, "iterations": 2}
+SMALLEST = {
+    "00_unraveled_view": {"n_modules": 2, "code": "01"},
+    "01_deletion": TINY | {"n_images": 16, "n_draws": 2, "max_deleted": 2},
+    "02_reordering": TINY | {"depth": 20, "n_images": 16, "n_draws": 2, "max_swaps": 4},
+    "03_path_distribution": {"n_modules": 20, "n_active": 9},
+    "04_path_gradients": TINY | {"n_images": 4, "n_samples": 3, "n_signed": 2, "at_image": True},
+    "05_effective_paths": TINY | {"n_seeds": 3},
+}
+EXPERIMENTS = {
+    "01_deletion": ["deletion", "deletion", "random_deletions"],
+    "02_reordering": ["reordering"],
+    "04_path_gradients": ["by_length", "sampled_norms", "signed_norms"],
+    "05_effective_paths": ["training"] * 6,
+}
+
+
+def run(name, tmp_path, **more):
+    """Run a notebook as `papermill` does, with its runs folder in `tmp_path`; its cells."""
+    settings = SMALLEST[name] | more
+    if name in EXPERIMENTS:
+        settings = {"runs_dir": str(tmp_path / "runs")} | settings
+    return papermill.execute_notebook(
+        NOTEBOOKS / f"{name}.ipynb",
+        tmp_path / "out.ipynb",
+        settings,
+        kernel_name="python3",
+        cwd=ROOT,
+        progress_bar=False,
+    ).cells
+
+
+def test_every_notebook_is_here():
+    assert {path.stem for path in NOTEBOOKS.glob("*.ipynb")} == set(SMALLEST)
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+def test_tiny_run_leaves_figures_verdicts_and_rows(name, tmp_path):
+    cells = run(name, tmp_path)
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    data = [output["data"] for output in outputs if "data" in output]
+    assert sum("image/png" in d for d in data) == sum(
+        "fig-" in str(cell.metadata.get("mystnb", "")) for cell in cells
+    )
+    assert any("| claim |" in d.get("text/markdown", "") for d in data)
+    rows = results.read(tmp_path / "runs" / "results")
+    assert [row["experiment"] for row in rows] == EXPERIMENTS.get(name, [])
+    assert all(row["config"]["iterations"] == 2 for row in rows)
+
+
+def test_a_mistyped_parameter_stops_the_run_at_once(tmp_path):
+    with pytest.raises(PapermillExecutionError, match="unknown parameter 'n_image'.*'n_images'"):
+        run("04_path_gradients", tmp_path, n_image=3)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_parameter_of_another_type(tmp_path):
+    with pytest.raises(PapermillExecutionError, match="'n_images' is 'many': expected int"):
+        run("04_path_gradients", tmp_path, n_images="many")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_unknown_dataset(tmp_path):
+    with pytest.raises(PapermillExecutionError, match="dataset 'cifar': expected 'digits'"):
+        run("04_path_gradients", tmp_path, dataset="cifar")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_unwritable_runs_folder(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(PapermillExecutionError, match="cannot be written.*choose another folder"):
+        run("04_path_gradients", tmp_path, runs_dir=str(tmp_path / "file"))
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_cifar10(tmp_path, cifar_dir, monkeypatch):
+    monkeypatch.setitem(os.environ, "DATA_DIR", str(cifar_dir))
+    run("04_path_gradients", tmp_path, dataset="cifar10")
+    assert {row["dataset"] for row in results.read(tmp_path / "runs" / "results")} == {"cifar10"}

@@ -1,0 +1,167 @@
+"""What a `TrainConfig` decides: rates, active modules, names."""
+
+from dataclasses import FrozenInstanceError, fields, replace
+
+import pytest
+import torch
+
+from helpers import models, recipes
+from helpers.recipes import TrainConfig
+
+
+def test_the_defaults_are_the_paper():
+    config = TrainConfig()
+    assert (config.depth, config.batch_size, config.iterations) == (110, 128, 64_000)
+    assert (config.learning_rate, config.momentum, config.weight_decay) == (0.1, 0.9, 1e-4)
+    assert (config.active, config.survival, config.shortcuts) == (0, 1, "subsample")
+
+
+def test_frozen():
+    with pytest.raises(FrozenInstanceError):
+        TrainConfig().depth = 20
+
+
+@pytest.mark.parametrize(
+    "iteration, rate",
+    [
+        (0, 0.01),
+        (399, 0.01),
+        (400, 0.1),
+        (31_999, 0.1),
+        (32_000, 0.01),
+        (47_999, 0.01),
+        (48_000, 0.001),
+        (63_999, 0.001),
+    ],
+)
+def test_learning_rate_of_the_paper(iteration, rate):
+    assert recipes.learning_rate(TrainConfig(), iteration) == pytest.approx(rate, rel=1e-12)
+
+
+def test_learning_rate_of_one_cycle():
+    """Up for a fifth, then down; the middle of each iteration lies on the two straight lines."""
+    config = TrainConfig(recipe="one-cycle", iterations=20, learning_rate=0.4)
+    rates = [recipes.learning_rate(config, i) for i in range(20)]
+    assert rates[:4] == pytest.approx([0.05, 0.15, 0.25, 0.35])
+    assert rates[4:] == pytest.approx([0.4 * (15.5 - i) / 16 for i in range(16)])
+    # The area under the triangle.
+    assert sum(rates) == pytest.approx(0.4 * 20 / 2)
+
+
+def test_survival_decays_linearly():
+    """p_l = 1 - l / n (1 - p_n), Huang et al. 2016."""
+    config = TrainConfig(survival=0.5)
+    assert recipes.survival_probabilities(config, 4) == [0.875, 0.75, 0.625, 0.5]
+    assert recipes.survival_probabilities(TrainConfig(), 3) == [1, 1, 1]
+    assert recipes.survival_probabilities(TrainConfig(active=3), 4) == [0.75] * 4
+
+
+def test_all_modules_are_active_unless_told_otherwise(generator):
+    for _ in range(50):
+        assert all(recipes.active_modules(TrainConfig(), 54, generator))
+
+
+def test_exactly_k_modules_are_active(generator):
+    draws = [recipes.active_modules(TrainConfig(active=23), 54, generator) for _ in range(500)]
+    assert {sum(active) for active in draws} == {23}
+    share = torch.tensor(draws).double().mean(0)
+    # Five standard deviations of a share of 500.
+    assert (share - 23 / 54).abs().max() < 5 * (23 / 54 * 31 / 54 / 500) ** 0.5
+
+
+def test_stochastic_depth_draws_each_module_with_its_probability(generator):
+    config = TrainConfig(survival=0.5)
+    draws = torch.tensor([recipes.active_modules(config, 10, generator) for _ in range(1000)])
+    p = torch.tensor(recipes.survival_probabilities(config, 10))
+    error = (draws.double().mean(0) - p).abs() / (p * (1 - p) / 1000).sqrt()
+    assert error.max() < 4
+    pairs = torch.corrcoef(draws.T.double())[~torch.eye(10, dtype=torch.bool)]
+    assert pairs.abs().max() < 0.16, "independently"
+
+
+@pytest.mark.usefixtures("no_global_draws")
+@pytest.mark.parametrize("settings", [{"active": 5}, {"survival": 0.5}])
+def test_the_same_seed_gives_the_same_modules(settings):
+    def draw(seed):
+        generator = torch.Generator().manual_seed(seed)
+        return recipes.active_modules(TrainConfig(**settings), 12, generator)
+
+    assert draw(1) == draw(1)
+    assert draw(1) != draw(2)
+
+
+def test_at_test_time(new_network, images):
+    """Residuals are scaled by how often they were there; otherwise nothing is added."""
+    network = new_network()
+    assert recipes.at_test_time(TrainConfig(), network) is network
+    for settings, factors in (
+        ({"active": 2}, [2 / 6] * 6),
+        ({"survival": 0.4}, [0.9, 0.8, 0.7, 0.6, 0.5, 0.4]),
+    ):
+        y = network.stem(images)
+        for block, factor in zip(network.blocks, factors, strict=True):
+            y = block.skip(y) + factor * block.residual(y)
+        found = recipes.at_test_time(TrainConfig(**settings), network)(images)
+        assert torch.allclose(found, network.head(y), rtol=1e-12, atol=0)
+        assert not torch.allclose(found, network(images), rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    "settings, reason",
+    [
+        ({"recipe": "adam"}, "recipe 'adam': expected 'paper' or 'one-cycle'"),
+        ({"iterations": 0}, "iterations 0: expected at least 1"),
+        ({"batch_size": 0}, "batch_size 0: expected at least 1"),
+        ({"survival": 0.0}, "survival 0.0: expected more than 0, up to 1"),
+        ({"survival": 1.5}, "survival 1.5: expected more than 0, up to 1"),
+        ({"active": 3, "survival": 0.5}, "expected one of them"),
+        ({"precision": "float8"}, "precision 'float8': expected"),
+    ],
+)
+def test_settings_that_make_no_run(settings, reason):
+    with pytest.raises(ValueError, match=reason):
+        TrainConfig(**settings)
+
+
+@pytest.mark.parametrize("active", [-1, 55])
+def test_a_number_of_modules_that_is_not_there(active):
+    with pytest.raises(ValueError, match=f"active modules {active}: expected 0 to 54"):
+        recipes.survival_probabilities(TrainConfig(active=active), 54)
+
+
+def test_labels():
+    assert TrainConfig().label == "resnet110-cifar10-s0"
+    assert TrainConfig(depth=20, active=3, seed=7).label == "resnet20-cifar10-3active-s7"
+    assert TrainConfig(survival=0.5).label == "resnet110-cifar10-survival0.5-s0"
+    assert TrainConfig(model="vgg15").label == "vgg15-cifar10-s0"
+    assert "/" not in TrainConfig(dataset="folder:/a/b").label
+
+
+def test_every_setting_and_the_data_decide_the_name_of_a_run():
+    others = {
+        "dataset": "digits",
+        "model": "vgg15",
+        "shortcuts": "projection",
+        "recipe": "one-cycle",
+        "precision": "float32",
+        "survival": 0.5,
+    }
+    config = TrainConfig()
+    digests = {config.digest("a"), config.digest("b")}
+    for field in fields(TrainConfig):
+        value = others.get(
+            field.name, getattr(config, field.name) + 1 if field.type in (int, float) else None
+        )
+        digests.add(replace(config, **{field.name: value}).digest("a"))
+    assert len(digests) == 2 + len(fields(TrainConfig))
+    assert config.digest("a") == TrainConfig().digest("a")
+
+
+def test_build():
+    network = recipes.build(TrainConfig(depth=8, shortcuts="projection"), 1, 7)
+    assert network.stem.in_channels == 1 and network.head[-1].out_features == 7
+    assert not any(isinstance(part, models.Subsample) for part in network.modules())
+    assert len(recipes.build(TrainConfig(model="vgg15"), 3, 10).blocks) == 13
+    one, same, other = (recipes.build(TrainConfig(depth=8, seed=s), 3, 10) for s in (1, 1, 2))
+    assert torch.equal(one.stem.weight, same.stem.weight)
+    assert not torch.equal(one.stem.weight, other.stem.weight)
