@@ -35,9 +35,11 @@ def replace(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
-    except OSError as problem:
+    except BaseException as problem:
         with contextlib.suppress(OSError):
             part.unlink()
+        if not isinstance(problem, OSError):
+            raise
         message = f"{path} cannot be written ({problem.strerror}): choose another folder"
         raise OSError(message) from problem
 

@@ -2,35 +2,25 @@
 
 import hashlib
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torchvision import datasets
+
+from helpers.readers import (
+    DataError,
+    find_cifar10,
+    folder_classes,
+    folder_places,
+    read_cifar10,
+    read_folder,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
-
-# SHA-1 of the official binary files of CIFAR-10 (one label byte, 3,072 pixel bytes a record).
-CIFAR10_TRAIN = {
-    "data_batch_1.bin": "aadd24acce27caa71bf4b10992e9e7b2d74c2540",
-    "data_batch_2.bin": "c0ba65cce70568cd57b4e03e9ac8d2a5367c1795",
-    "data_batch_3.bin": "1dd00a74ab1d17a6e7d73e185b69dbf31242f295",
-    "data_batch_4.bin": "aab85764eb3584312d3c7f65fd2fd016e36a258e",
-    "data_batch_5.bin": "26e2849e66a845b7f1e4614ae70f4889ae604628",
-}
-CIFAR10_TEST = {"test_batch.bin": "67eb016db431130d61cd03c7ad570b013799c88c"}
-CIFAR10_BYTES = 10_000 * 3_073
-
-
-class DataError(RuntimeError):
-    """Data that is missing, damaged or not what its name says."""
 
 
 @dataclass(frozen=True)
@@ -167,81 +157,25 @@ def _digits() -> Dataset:
 
 def _cifar10(root: Path) -> Dataset:
     names = "airplane automobile bird cat deer dog frog horse ship truck".split()
-    binary, pickled = root / "cifar-10-batches-bin", root / "cifar-10-batches-py"
-    if not binary.is_dir() and not pickled.is_dir():
-        _download_cifar10(root)
+    find_cifar10(root)
 
     def read(split: str) -> Split:
-        if not binary.is_dir():
-            return _read_pickled(root, split)
-        files = CIFAR10_TEST if split == "test" else CIFAR10_TRAIN
-        records = np.concatenate([_read_binary(binary / f, sha1) for f, sha1 in files.items()])
-        images = torch.from_numpy(records[:, 1:]).reshape(-1, 3, 32, 32)
-        return Split(images, torch.from_numpy(records[:, 0]).long())
+        return Split(*read_cifar10(root, split))
 
     return Dataset("cifar10", names, pad=4, flip=True, read=read)
 
 
-def _read_binary(path: Path, sha1: str) -> np.ndarray:
-    """The records of one official binary file, uint8 (10000, 3073)."""
-    if not path.is_file():
-        raise DataError(f"{path} is missing: unpack the official CIFAR-10 binary version there")
-    raw = path.read_bytes()
-    if len(raw) != CIFAR10_BYTES:
-        raise DataError(f"{path} has {len(raw)} bytes, not {CIFAR10_BYTES}: fetch it again")
-    found = hashlib.sha1(raw).hexdigest()
-    if found != sha1:
-        raise DataError(f"{path} has SHA-1 {found}, not {sha1}: it is damaged, fetch it again")
-    return np.frombuffer(raw, np.uint8).reshape(-1, 3073).copy()
-
-
-def _read_pickled(root: Path, split: str) -> Split:
-    """torchvision's layout; the MD5 sums are torchvision's own."""
-    cifar = datasets.CIFAR10
-    for name, md5 in cifar.test_list if split == "test" else cifar.train_list:
-        path = root / cifar.base_folder / name
-        if not path.is_file():
-            raise DataError(f"{path} is missing: delete its folder to download CIFAR-10 again")
-        found = hashlib.md5(path.read_bytes()).hexdigest()
-        if found != md5:
-            raise DataError(f"{path} has MD5 {found}, not {md5}: it is damaged, fetch it again")
-    data = cifar(root, train=split == "train")
-    return Split(torch.from_numpy(data.data).permute(0, 3, 1, 2), torch.tensor(data.targets))
-
-
-def _download_cifar10(root: Path) -> None:
-    """torchvision's download, with its progress bar; moved into place only when it is whole."""
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".download-", dir=root) as part:
-            datasets.CIFAR10(part, download=True)
-            shutil.move(Path(part) / datasets.CIFAR10.base_folder, root)
-    except (OSError, RuntimeError) as problem:
-        raise DataError(
-            f"CIFAR-10 is not under {root} and could not be downloaded ({problem}): set DATA_DIR "
-            "to a folder that holds cifar-10-batches-bin or cifar-10-batches-py"
-        ) from problem
-
-
 def _folder(root: Path, image_size: int) -> Dataset:
-    """An ImageFolder: train/ and test/ (or val/), a folder a class; ImageNet's preprocessing."""
-    from torchvision.transforms import v2
-
-    test = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
-    if test is None or not (root / "train").is_dir():
-        raise DataError(f"{root}: expected the folders train/ and test/ (or val/) in it")
-    crop = v2.Compose([v2.PILToTensor(), v2.Resize(image_size * 8 // 7), v2.CenterCrop(image_size)])
-    try:
-        classes = datasets.ImageFolder(test).classes
-    except FileNotFoundError as problem:
-        raise DataError(f"{test}: expected a folder of images for each class") from problem
+    """An ImageFolder, with the scaling that is customary for ImageNet."""
+    places = folder_places(root)
+    classes = folder_classes(places["test"])
 
     def read(split: str) -> Split:
-        files = datasets.ImageFolder(test if split == "test" else root / "train", crop)
-        if files.classes != classes:
-            raise DataError(f"{root}: train/ and {test.name}/ do not hold the same classes")
-        images, labels = zip(*files, strict=True)
-        return Split(torch.stack(images), torch.tensor(labels))
+        if folder_classes(places[split]) != classes:
+            raise DataError(
+                f"{root}: train/ and {places['test'].name}/ do not hold the same classes"
+            )
+        return Split(*read_folder(places[split], image_size))
 
     imagenet = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     return Dataset(f"folder:{root.name}", classes, image_size // 8, True, read, imagenet)

@@ -97,7 +97,9 @@ def signed_squared_norms(
         raise ValueError(f"{draws} draws: expected at least 1")
     n, found = len(network.blocks), []
     for _ in range(draws):
-        signs = torch.randint(2, (n, len(images)), generator=generator) * 2 - 1
+        # In train mode batch statistics join the images: a path is one choice for all of them.
+        columns = 1 if network.training else len(images)
+        signs = torch.randint(2, (n, columns), generator=generator) * 2 - 1
         found.append(norms(by_length(network, images, labels, max_length, at_image, signs)) ** 2)
     return torch.stack(found)
 
@@ -180,7 +182,7 @@ def forward(
             inputs.append(x)
             x = block(x)
     with torch.enable_grad():
-        x.requires_grad_()
+        x = x.detach().requires_grad_()
         loss = F.cross_entropy(network.head(x), labels, reduction="sum") * SCALE
         return inputs, torch.autograd.grad(loss, x)[0]
 

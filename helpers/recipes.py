@@ -43,6 +43,10 @@ class TrainConfig:
         for name in ("iterations", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: expected at least 1")
+        if self.precision not in ("auto", "float32", "bfloat16"):
+            raise ValueError(
+                f"precision {self.precision!r}: expected 'auto', 'float32' or 'bfloat16'"
+            )
         if not 0 < self.survival <= 1:
             raise ValueError(f"survival {self.survival}: expected more than 0, up to 1")
         if self.active and self.survival < 1:
@@ -102,6 +106,8 @@ def survival_probabilities(config: TrainConfig, n: int) -> list[float]:
     Stochastic depth decays linearly with depth, p_l = 1 - l / n (1 - p_n); k of n is uniform.
     Raises ValueError if more modules are to be active than there are.
     """
+    if config.model.startswith("vgg") and (config.active or config.survival < 1):
+        raise ValueError(f"model {config.model!r}: active and survival need residual modules")
     paths.check_length(n, config.active, "number of active modules")
     if config.active:
         return [config.active / n] * n

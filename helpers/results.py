@@ -65,7 +65,11 @@ def append(path: Path, *rows: dict) -> None:
     try:
         # One write call appends all or, on a full disk, a part that is cut off again.
         size = os.fstat(file).st_size
-        if os.write(file, lines) != len(lines):
+        try:
+            written = os.write(file, lines)
+        except OSError:
+            written = 0
+        if written != len(lines):
             os.ftruncate(file, size)
             raise OSError(f"{path}: the disk is full, no row was added")
     finally:
@@ -79,11 +83,15 @@ def read(folder: Path, experiment: str | None = None) -> list[dict]:
     """
     rows = []
     for path in sorted(Path(folder).glob("*.jsonl")):
-        for number, line in enumerate(path.read_text(encoding="utf8").splitlines(), 1):
+        for number, line in enumerate(path.read_bytes().splitlines(), 1):
             try:
-                rows.append(json.loads(line))
-            except json.JSONDecodeError as problem:
+                found = json.loads(line)
+            except ValueError as problem:
                 raise RowError(f"{path}, line {number} is no row ({problem})") from None
+            if not isinstance(found, dict) or not {*FIELDS, "date"} <= found.keys():
+                raise RowError(f"{path}, line {number} is no row (fields are missing)")
+            rows.append(found)
+    rows.sort(key=lambda r: r["date"])
     return [r for r in rows if experiment in (None, r["experiment"])]
 
 

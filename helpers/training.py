@@ -198,7 +198,8 @@ def file_name(config: TrainConfig, dataset: Dataset) -> str:
 
 def code_digest() -> str:
     """A hash of the code that the weights depend on."""
-    return source.digest("architectures", "data", "models", "paths", "recipes", "training")
+    rooms = "architectures data devices models paths readers recipes training"
+    return source.digest(*rooms.split())
 
 
 def check_finite(network: Network, iteration: int) -> None:

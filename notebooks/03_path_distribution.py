@@ -125,10 +125,10 @@ for d in remaining:
 # effective paths, and says that then no long path is ever used. Nearly none is:
 
 # %%
-m = n_active
+m, top = n_active, min(longest, n_active)
 print(f"{m} modules: mean length {paths.mean_length(m):g}")
-print(f"within {shortest} to {longest}: {100 * paths.share_between(m, shortest, longest):.2f} %")
-print(f"longer than {longest}: {100 * paths.share_between(m, min(longest + 1, m), m):.2f} %")
+print(f"within {shortest} to {longest}: {100 * paths.share_between(m, shortest, top):.2f} %")
+print(f"longer than {longest}: {100 * (1 - paths.share_between(m, 0, top)):.2f} %")
 
 # %% [markdown]
 # ## Verdicts

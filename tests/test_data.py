@@ -13,9 +13,9 @@ from PIL import Image
 from torch.nn import functional as F
 from torchvision.datasets import CIFAR10
 
-from helpers import data
+from helpers import data, readers
 
-BINARY = {**data.CIFAR10_TRAIN, **data.CIFAR10_TEST}
+BINARY = {**readers.CIFAR10_TRAIN, **readers.CIFAR10_TEST}
 PICKLED = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
 
 # Digits.
@@ -169,9 +169,9 @@ def cifar_like(tmp_path, monkeypatch):
     monkeypatch.setattr(CIFAR10, "meta", meta)
     monkeypatch.setattr(CIFAR10, "train_list", [[n, md5[n]] for n in PICKLED[:5]])
     monkeypatch.setattr(CIFAR10, "test_list", [["test_batch", md5["test_batch"]]])
-    monkeypatch.setattr(data, "CIFAR10_TRAIN", {n: sums[n] for n in list(BINARY)[:5]})
-    monkeypatch.setattr(data, "CIFAR10_TEST", {"test_batch.bin": sums["test_batch.bin"]})
-    monkeypatch.setattr(data, "CIFAR10_BYTES", 2 * 3073)
+    monkeypatch.setattr(readers, "CIFAR10_TRAIN", {n: sums[n] for n in list(BINARY)[:5]})
+    monkeypatch.setattr(readers, "CIFAR10_TEST", {"test_batch.bin": sums["test_batch.bin"]})
+    monkeypatch.setattr(readers, "CIFAR10_BYTES", 2 * 3073)
     return tmp_path
 
 

@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "progress": "",
     "source": "",
     "checkpoints": "",
-    "data": "",
+    "data": "readers",
+    "readers": "",
     "models": "",
     "paths": "",
     "figures": "",
@@ -30,7 +31,7 @@ MAY_IMPORT = {
     "gradients": "models paths",
     "measure": "interventions models devices",
     "recipes": "architectures models paths",
-    "training": "recipes data models paths devices checkpoints progress source",
+    "training": "recipes data readers models paths devices checkpoints progress source",
     "claims": "results paths",
 }
 NOTEBOOK_LIBRARIES = {"IPython", "ipywidgets", "papermill", "nbformat", "jupytext", "matplotlib"}

@@ -255,6 +255,27 @@ def test_one_step_is_stochastic_gradient_descent(digits):
     assert not torch.allclose(weights(network), weights(twin), rtol=1e-3)
 
 
+def test_train_is_steps_of_the_recipe(folder, digits):
+    """Nesterov momentum and weight decay as the settings say; without either it would show."""
+    config = replace(SMALL, iterations=4, weight_decay=0.1, precision="float32")
+    tensors, _ = checkpoints.read(training.train(config, digits, folder))
+    device = training.find_device()
+    split = digits.train.to(device)
+
+    def distance(**changes):
+        network = training.new_network(config, digits).to(device).train()
+        settings = {"lr": 1.0, "momentum": 0.9, "weight_decay": 0.1, "nesterov": True} | changes
+        optimizer = torch.optim.SGD(network.parameters(), **settings)
+        for i in range(4):
+            training.step(config, digits, split.images, split.labels, network, optimizer, i)
+        found = torch.cat([tensors[n].flatten() for n, _ in network.named_parameters()])
+        return (found - weights(network).cpu()).abs().max()
+
+    assert distance() < 1e-4
+    for changes in ({"nesterov": False}, {"weight_decay": 0.0}, {"momentum": 0.8}):
+        assert distance(**changes) > 1e-3
+
+
 def test_each_epoch_sees_every_image_once_in_an_order_of_its_own(digits, monkeypatch):
     """But for the rest that fills no batch: 1,437 = 22 x 64 + 29."""
     seen, normalise = [], digits.normalise
