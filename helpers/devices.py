@@ -24,18 +24,26 @@ def has_fast_bfloat16(device: torch.device | str) -> bool:
     return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
 
-def autocast(device: torch.device | str, precision: str = "auto"):
-    """A context for the forward pass.
+def resolve(device: torch.device | str, precision: str) -> str:
+    """What `precision` means on `device`: "float32" or "bfloat16".
 
-    `precision` is "float32", "bfloat16" (mixed: convolutions and products only) or "auto", which
-    is bfloat16 where `has_fast_bfloat16` says so.  Raises ValueError for any other word.
+    "auto" is bfloat16 where `has_fast_bfloat16` says so.  Raises ValueError for any other word.
     """
     if precision not in ("auto", "float32", "bfloat16"):
         raise ValueError(f"precision {precision!r}: expected 'auto', 'float32' or 'bfloat16'")
-    device = torch.device(device)
-    if precision == "float32" or (precision == "auto" and not has_fast_bfloat16(device)):
+    if precision == "auto":
+        return "bfloat16" if has_fast_bfloat16(device) else "float32"
+    return precision
+
+
+def autocast(device: torch.device | str, precision: str = "auto"):
+    """A context for the forward pass in a precision that `resolve` knows.
+
+    bfloat16 is mixed: convolutions and products only.
+    """
+    if resolve(device, precision) == "float32":
         return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16)
 
 
 def describe(device: torch.device | str) -> str:

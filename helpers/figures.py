@@ -17,18 +17,19 @@ BAND = "#DCE9F2"
 STYLE = {
     "figure.dpi": 160,
     "figure.constrained_layout.use": True,
-    "font.size": 10.5,
+    "font.size": 11.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.titlelocation": "left",
     "legend.frameon": False,
+    "legend.fontsize": 10,
 }
 
 
-def canvas(panels: int = 1, height: float = 3.6) -> tuple[Figure, np.ndarray]:
+def canvas(panels: int = 1, height: float = 3.5) -> tuple[Figure, np.ndarray]:
     """A figure with panels below each other, so that a phone shows them at a readable size."""
     plt.rcParams.update(STYLE)
-    figure, axes = plt.subplots(panels, 1, figsize=(6.6, height * panels), squeeze=False)
+    figure, axes = plt.subplots(panels, 1, figsize=(5.4, height * panels), squeeze=False)
     return figure, axes[:, 0]
 
 
@@ -169,5 +170,5 @@ def training_errors(ax: Axes, groups: dict[str, list[float]]) -> Axes:
     ax.set_xticks(x, list(groups))
     ax.set(ylabel="test error (%)", xlim=(-0.5, len(errors) - 0.5))
     ax.set_ylim(0, max(1.0, 1.25 * errors.max()))
-    ax.legend(loc="upper right")
+    ax.legend(loc="best")
     return ax

@@ -37,7 +37,7 @@ def whole(
         for block in network.blocks:
             y = block(y)
         loss = F.cross_entropy(network.head(y), labels, reduction="sum") * SCALE
-        return torch.autograd.grad(loss, where)[0].double() / SCALE
+        return unscaled(torch.autograd.grad(loss, where)[0])
 
 
 def by_length(
@@ -75,7 +75,7 @@ def by_length(
                 progress(done, n)
         if at_image:
             lengths = vjp(network.stem, images, lengths)
-    return lengths.double() / SCALE
+    return unscaled(lengths)
 
 
 def signed_squared_norms(
@@ -138,7 +138,7 @@ def along_paths(
             g = received
         if at_image:
             g = vjp(network.stem, images, g[None])[0]
-    return g.double() / SCALE
+    return unscaled(g)
 
 
 def sampled_norms(
@@ -207,6 +207,11 @@ def vjp(route: nn.Module | None, x: Tensor, gradients: Tensor) -> Tensor:
         for k, g in enumerate(gradients):
             received[k] = torch.autograd.grad(y, x, g, retain_graph=True)[0]
     return received
+
+
+def unscaled(gradients: Tensor) -> Tensor:
+    """Gradients of the loss itself, in float64; on the CPU where the device has no float64."""
+    return (gradients.cpu() if gradients.device.type == "mps" else gradients).double() / SCALE
 
 
 def norms(gradients: Tensor) -> Tensor:

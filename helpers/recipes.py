@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 import torch
 
 from helpers import architectures, paths
+from helpers.devices import resolve
 from helpers.models import Network, scale_residuals
 
 
@@ -43,10 +44,7 @@ class TrainConfig:
         for name in ("iterations", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: expected at least 1")
-        if self.precision not in ("auto", "float32", "bfloat16"):
-            raise ValueError(
-                f"precision {self.precision!r}: expected 'auto', 'float32' or 'bfloat16'"
-            )
+        resolve("cpu", self.precision)
         if not 0 < self.survival <= 1:
             raise ValueError(f"survival {self.survival}: expected more than 0, up to 1")
         if self.active and self.survival < 1:

@@ -119,7 +119,7 @@ def train(
     check_finite(network, config.iterations)
     about |= {"device": describe(device), "data_checksum": dataset.train.checksum}
     checkpoints.write(path, network.state_dict(), about)
-    partial.unlink()
+    partial.unlink(missing_ok=True)  # Another process may have made the same run.
     return path
 
 

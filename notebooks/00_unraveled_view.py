@@ -268,7 +268,7 @@ for name, fs in {"without batch norm": relu_only, "batch norm first": residuals}
 #
 # ## Verdicts
 
-# %%
+# %% tags=["hide-input"]
 Markdown(claims.report(["A1", "A10", "A11"], [], []))
 
 # %% [markdown]

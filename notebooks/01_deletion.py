@@ -47,7 +47,7 @@ from IPython.display import Markdown
 
 from helpers import claims, figures, interventions, measure, parameters, paths, results, training
 from helpers.data import load
-from helpers.devices import find_device
+from helpers.devices import find_device, resolve
 from helpers.progress import Progress
 from helpers.recipes import reference
 
@@ -113,7 +113,7 @@ for net, cfg, file in ((network, config, path), (plain, plain_config, plain_path
         **training.subject(cfg, data, file),
         experiment="deletion",
         data_checksum=test.checksum,
-        config=asdict(cfg) | {"test_precision": precision},
+        config=asdict(cfg) | {"test_precision": resolve(images.device, precision)},
         seed=seed,
         seconds=time.monotonic() - begin,
         samples=len(labels),
@@ -130,17 +130,18 @@ for name, value in (("ResNet", residual), ("VGG-15", vgg)):
     print(f"  ~{cost[0]:.1f} to ~{cost[-1]:.1f} pt, median ~{cost[len(cost) // 2]:.1f} pt")
 
 # %% [markdown]
-# {numref}`fig-deletion` is the paper's Figure 3. Look for three things: the plain network at chance
-# wherever it is cut, the residual network flat almost everywhere, and what stands out above the flat
-# line. The paper finds its peaks at the modules that downsample. There the skip connection alone has
-# to halve the image, and no other module of the network does the same work.
+# {numref}`fig-deletion` is the paper's Figure 3. Three things to look for: does the plain network fall
+# to chance wherever it is cut? Is the line of the residual network flat? And which modules stand out
+# above it? The paper finds peaks at the modules that downsample, where the skip connection alone has
+# to halve the image. A network that was trained for a minute on an easy task need not be as even as
+# the paper's.
 
 # %% mystnb={"image": {"alt": "Test error after deleting each single module of a residual network, dots near the intact error for most modules, and after deleting each layer of VGG-15, diamonds near chance level. Circles mark the downsampling modules."}, "figure": {"name": "fig-deletion", "caption": "Test error after one module of the residual network, or one layer of VGG-15, is deleted (the paper's Figure 3). Live: measured on this machine, on the data set named above."}}
 fig, (ax,) = figures.canvas()
 figures.deletion(ax, residual, vgg, chance=1 - 1 / len(data.classes))
 plt.show()
 
-# %%
+# %% tags=["remove-input"]
 Markdown("<br>".join(claims.live(results.provenance(row)) for row in live))
 
 # %% [markdown]
@@ -161,13 +162,13 @@ intact, *errors = measure.errors(
     variants, images, labels, precision=precision, progress=Progress("random deletions")
 )
 
-# %%
+# %% tags=["hide-input"]
 draws = [errors[i * n_draws : (i + 1) * n_draws] for i in range(len(counts))]
 row = results.row(
     **training.subject(config, data, path),
     experiment="random_deletions",
     data_checksum=test.checksum,
-    config=asdict(config) | {"test_precision": precision},
+    config=asdict(config) | {"test_precision": resolve(images.device, precision)},
     seed=seed,
     seconds=time.monotonic() - begin,
     samples=n_draws,
@@ -191,7 +192,7 @@ fig, (ax,) = figures.canvas()
 figures.random_deletions(ax, row["value"])
 plt.show()
 
-# %%
+# %% tags=["remove-input"]
 Markdown(claims.live(results.provenance(row)))
 
 # %% [markdown]
@@ -201,7 +202,7 @@ Markdown(claims.live(results.provenance(row)))
 # this book, 110 layers on CIFAR-10; *here* from the rows above, where the network is small or the
 # training short, and the rule is an indication and no more. A5 and A10 are arithmetic.
 
-# %%
+# %% tags=["hide-input"]
 recorded = results.read(root / "book/results")
 Markdown(claims.report(["A5", "A10", "B2", "B3", "B4", "B5", "B6", "B7"], recorded, live))
 

@@ -46,7 +46,7 @@ from IPython.display import Markdown
 from helpers import claims, figures, interventions, measure, parameters, results, training
 from helpers.claims.lesions import tau_medians
 from helpers.data import load
-from helpers.devices import find_device
+from helpers.devices import find_device, resolve
 from helpers.progress import Progress
 from helpers.recipes import reference
 
@@ -104,26 +104,23 @@ for swaps in (1, 4, 16, 40):
 
 # %% tags=["nbval-ignore-output"]
 test = data.test.first(n_images or len(data.test.labels)).to(find_device())
+images, labels = data.normalise(test.images), test.labels
 sizes = [k for k in (1, 2, 3, *range(4, max_swaps + 1, 4)) if k <= max_swaps]
 swaps = [k for k in sizes for _ in range(n_draws)]
 begin, generator = time.monotonic(), torch.Generator().manual_seed(seed)
 orders = [interventions.swapped(network, k, generator) for k in swaps]
 variants = [network] + [interventions.reorder(network, order) for order in orders]
 intact, *errors = measure.errors(
-    variants,
-    data.normalise(test.images),
-    test.labels,
-    precision=precision,
-    progress=Progress("reorderings"),
+    variants, images, labels, precision=precision, progress=Progress("reorderings")
 )
 
-# %%
+# %% tags=["hide-input"]
 tau = [interventions.kendall_tau(order) for order in orders]
 row = results.row(
     **training.subject(config, data, path),
     experiment="reordering",
     data_checksum=test.checksum,
-    config=asdict(config) | {"test_precision": precision},
+    config=asdict(config) | {"test_precision": resolve(images.device, precision)},
     seed=seed,
     seconds=time.monotonic() - begin,
     samples=len(orders),
@@ -147,7 +144,7 @@ fig, (ax,) = figures.canvas()
 figures.reordering(ax, row["value"], edges, medians)
 plt.show()
 
-# %%
+# %% tags=["remove-input"]
 Markdown(claims.live(results.provenance(row)))
 
 # %% [markdown]
@@ -156,7 +153,7 @@ Markdown(claims.live(results.provenance(row)))
 # *Recorded* is judged from the reference rows of this book, 110 layers on CIFAR-10; *here* from the
 # row above, where the rule is an indication and no more.
 
-# %%
+# %% tags=["hide-input"]
 recorded = results.read(root / "book/results")
 Markdown(claims.report(["B8"], recorded, [row]))
 

@@ -115,8 +115,8 @@ print(f"{n} modules, 2^{n} paths, {len(labels)} training images")
 # automatic differentiation gives. In double precision it is:
 
 # %%
-twin = deepcopy(network).double()
-few = images[:2].double(), labels[:2]
+twin = deepcopy(network).cpu().double()
+few = images[:2].cpu().double(), labels[:2].cpu()
 by_length, whole = gradients.by_length(twin, *few), gradients.whole(twin, *few)
 difference = float((by_length.sum(0) - whole).norm() / whole.norm())
 print(f"relative difference below 1e-10: {difference < 1e-10}")
@@ -149,7 +149,7 @@ for k in lengths:
     samples.append(
         gradients.sampled_norms(
             network, images, labels, k, n_samples, generator, at_image=at_image
-        ).numpy()
+        ).tolist()
     )
     progress(k, n)
 quantiles = np.quantile(samples, (0.1, 0.5, 0.9), axis=1).tolist()
@@ -177,7 +177,7 @@ sampled = results.row(
 begin = time.monotonic()
 squares = gradients.signed_squared_norms(
     network, images, labels, n_signed, generator, at_image=at_image
-).mean((0, 2))
+).mean((0, 2)).cpu()
 counts = torch.tensor([float(c) for c in paths.lengths(n)], dtype=torch.float64)
 rms = (squares / counts).sqrt()
 signed = results.row(
@@ -210,7 +210,7 @@ fig, (ax,) = figures.canvas(height=4)
 figures.gradient_norms(ax, sampled["value"], signed["value"], exact["value"], (fit.slope, fit.intercept))
 plt.show()
 
-# %%
+# %% tags=["remove-input"]
 Markdown("<br>".join(claims.live(results.provenance(row)) for row in live))
 
 # %% [markdown]
@@ -265,7 +265,7 @@ for k in (k for k in (1, 2, 3, 5, 8, 12, 17, 25) if k <= n):
 # *Recorded* is judged from the reference rows of this book, 110 layers on CIFAR-10; *here* from the
 # rows above, where the rule is an indication and no more.
 
-# %%
+# %% tags=["hide-input"]
 recorded = results.read(root / "book/results")
 Markdown(claims.report(["B9", "B10", "B11", "A12"], recorded, live))
 

@@ -127,7 +127,7 @@ fig, (ax,) = figures.canvas()
 figures.training_errors(ax, dict(zip(names, errors.tolist(), strict=True)))
 plt.show()
 
-# %%
+# %% tags=["remove-input"]
 Markdown("<br>".join(claims.live(results.provenance(row)) for row in live))
 
 # %% [markdown]
@@ -166,7 +166,7 @@ for config, row in zip(part, live[n_seeds:], strict=True):
 # *Recorded* is judged from the reference rows of this book, 110 layers on CIFAR-10; *here* from the
 # rows above, where the rule is an indication and no more. B1 is a number about CIFAR-10 alone.
 
-# %%
+# %% tags=["hide-input"]
 recorded = results.read(root / "book/results")
 Markdown(claims.report(["A9", "B1", "B12"], recorded, live))
 

@@ -59,6 +59,16 @@ def test_another_word():
         devices.autocast("cpu", "half")
 
 
+@pytest.mark.parametrize("fast, meant", [(True, "bfloat16"), (False, "float32")])
+def test_resolve(monkeypatch, fast, meant):
+    monkeypatch.setattr(devices, "has_fast_bfloat16", lambda _: fast)
+    assert devices.resolve("cpu", "auto") == meant
+    assert devices.resolve("cpu", "float32") == "float32"
+    assert devices.resolve("cpu", "bfloat16") == "bfloat16"
+    with pytest.raises(ValueError, match="'float16'.*expected"):
+        devices.resolve("cpu", "float16")
+
+
 def test_describe(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     monkeypatch.setattr(devices.platform, "machine", lambda: "riscv")

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "interventions": "models",
     "gradients": "models paths",
     "measure": "interventions models devices",
-    "recipes": "architectures models paths",
+    "recipes": "architectures models paths devices",
     "training": "recipes data readers models paths devices checkpoints progress source",
     "claims": "results paths",
 }
