@@ -177,7 +177,7 @@ def test_a_report_separates_recorded_from_live():
     text = claims.report(["A4", "B2"], [vgg(0.9)], [vgg(0.5)])
     head, line, a4, b2 = text.split("\n")
     assert a4.count("|") == b2.count("|") == head.count("|") == line.count("|")
-    recorded, here = b2.split("<br>")
+    recorded, here = b2.split("<br>Here: ")
     assert "**reproduced**" in recorded and "90.0%" in recorded
     assert claims.live("**not reproduced**: the least error")[:-7] in here and "50.0%" in here
     assert "live" not in a4

@@ -55,7 +55,7 @@ def test_tiny_run_leaves_figures_verdicts_and_rows(name, tmp_path):
     assert sum("image/png" in d for d in data) == sum(
         "fig-" in str(cell.metadata.get("mystnb", "")) for cell in cells
     )
-    assert any("| claim |" in d.get("text/markdown", "") for d in data)
+    assert any("| the paper says |" in d.get("text/markdown", "") for d in data)
     rows = results.read(tmp_path / "runs" / "results")
     assert [row["experiment"] for row in rows] == EXPERIMENTS.get(name, [])
     assert all(row["config"]["iterations"] == 2 for row in rows)

@@ -47,18 +47,19 @@ def judge(claim: str, rows: list[dict]) -> Verdict:
 def report(claims: list[str], recorded: list[dict], here: list[dict]) -> str:
     """A Markdown table of verdicts: from the recorded reference rows, and from the rows that this
     machine has just measured, where the network is smaller and the rule only an indication."""
-    lines = ["| claim | the paper says | the rule | verdict |", "|---|---|---|---|"]
+    lines = ["| the paper says | verdict |", "|---|---|"]
     for claim in claims:
         entry = LEDGER[claim]
-        cells = [f"**{claim}** {entry.where}", entry.says, entry.rule]
+        says = f"**{claim}** ({entry.where}): {entry.says}<br>*Rule*: {entry.rule}"
         if claim in arithmetic.LEDGER:
-            cells.append(sentence(judge(claim, [])))
+            verdict = sentence(judge(claim, []))
         else:
-            cells.append(
+            verdict = (
                 f"Recorded: {sentence(judge(claim, recorded))}<br>"
                 f"Here: {live(sentence(judge(claim, here)))}"
             )
-        lines.append("| " + " | ".join(cells) + " |")
+        # Two columns, so that a phone shows both.
+        lines.append(f"| {says} | {verdict} |")
     return "\n".join(lines)
 
 
