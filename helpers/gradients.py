@@ -86,6 +86,7 @@ def signed_squared_norms(
     generator: torch.Generator,
     max_length: int | None = None,
     at_image: bool = False,
+    progress: Callable[..., None] | None = None,
 ) -> Tensor:
     """Unbiased estimates of the sum over all paths of length k of ||g_p||^2.
 
@@ -96,11 +97,13 @@ def signed_squared_norms(
     if draws < 1:
         raise ValueError(f"{draws} draws: expected at least 1")
     n, found = len(network.blocks), []
-    for _ in range(draws):
+    for done in range(1, draws + 1):
         # In train mode batch statistics join the images: a path is one choice for all of them.
         columns = 1 if network.training else len(images)
         signs = torch.randint(2, (n, columns), generator=generator) * 2 - 1
         found.append(norms(by_length(network, images, labels, max_length, at_image, signs)) ** 2)
+        if progress:
+            progress(done, draws)
     return torch.stack(found)
 
 

@@ -176,7 +176,8 @@ sampled = results.row(
 # %% tags=["nbval-ignore-output"]
 begin = time.monotonic()
 squares = gradients.signed_squared_norms(
-    network, images, labels, n_signed, generator, at_image=at_image
+    network, images, labels, n_signed, generator,
+    at_image=at_image, progress=Progress("signed passes"),
 ).mean((0, 2)).cpu()
 counts = torch.tensor([float(c) for c in paths.lengths(n)], dtype=torch.float64)
 rms = (squares / counts).sqrt()

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from helpers import gradients, interventions, models, paths
+from helpers import architectures, gradients, interventions, models, paths
 
 modes = pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
 places = pytest.mark.parametrize("at_image", [False, True], ids=["first module", "image"])
@@ -429,3 +429,12 @@ def test_a_network_without_skips(new_network, labels):
         gradients.by_length(network, x, labels)
     with pytest.raises(TypeError, match="expected a ResidualNetwork, only it has paths"):
         gradients.along_paths(network, x, labels, torch.ones(5, 13, dtype=torch.bool))
+
+
+def test_signed_passes_report_each_draw(generator):
+    network = architectures.build("resnet", 0, depth=8, in_channels=1).eval()
+    images, labels, seen = torch.randn(2, 1, 8, 8, generator=generator), torch.tensor([0, 1]), []
+    gradients.signed_squared_norms(
+        network, images, labels, 3, generator, progress=lambda *at: seen.append(at)
+    )
+    assert seen == [(1, 3), (2, 3), (3, 3)]

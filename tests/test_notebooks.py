@@ -1,13 +1,16 @@
 """Every notebook by papermill, at its smallest; and what a runner's mistakes lead to."""
 
+import itertools
 import os
 from pathlib import Path
 
 import papermill
 import pytest
+import torch
 from papermill.exceptions import PapermillExecutionError
+from PIL import Image
 
-from helpers import results
+from helpers import architectures, checkpoints, results
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = ROOT / "notebooks"
@@ -90,3 +93,26 @@ def test_cifar10(tmp_path, cifar_dir, monkeypatch):
     monkeypatch.setitem(os.environ, "DATA_DIR", str(cifar_dir))
     run("04_path_gradients", tmp_path, dataset="cifar10")
     assert {row["dataset"] for row in results.read(tmp_path / "runs" / "results")} == {"cifar10"}
+
+
+def test_figure_4_from_a_folder_of_images_and_a_checkpoint(tmp_path):
+    """ImageNet's network, 66 modules, on a folder; no training, no plain network."""
+    draw = torch.Generator().manual_seed(0)
+    for split, name in itertools.product(("train", "val"), ("cat", "dog")):
+        (tmp_path / "images" / split / name).mkdir(parents=True)
+        for i in range(2):
+            pixels = torch.randint(256, (40, 48, 3), generator=draw, dtype=torch.uint8).numpy()
+            Image.fromarray(pixels).save(tmp_path / "images" / split / name / f"{i}.png")
+    network = architectures.build("resnet200", 0, classes=2)
+    checkpoints.write(tmp_path / "own.safetensors", network.state_dict(), {})
+    settings = {"model": "resnet200", "image_size": 32, "with_plain": False, "iterations": 0}
+    files = {
+        "dataset": f"folder:{tmp_path / 'images'}",
+        "checkpoint": str(tmp_path / "own.safetensors"),
+    }
+    run("01_deletion", tmp_path, **settings | files | {"n_images": 4, "n_draws": 1})
+    deletion, several = results.read(tmp_path / "runs" / "results")
+    assert len(deletion["value"]["errors"]) == 66
+    assert deletion["value"]["downsampling"] == [0, 3, 27, 63]
+    assert several["value"]["deleted"] == [1, 2]
+    assert not (tmp_path / "runs" / "checkpoints").exists()
