@@ -90,8 +90,8 @@ def signed_squared_norms(
 ) -> Tensor:
     """Unbiased estimates of the sum over all paths of length k of ||g_p||^2.
 
-    Each J_i is multiplied by an independent random sign, a fresh one for every image.  In the
-    square of the sum over paths, the cross terms of different paths then vanish in expectation.
+    Each J_i is multiplied by an independent random sign, in eval mode a fresh one for every image.
+    In the square of the sum over paths, the cross terms of different paths vanish in expectation.
     Returns float64 (draws, K, B); its mean over C(n, k) is the mean square of the path norm.
     """
     if draws < 1:

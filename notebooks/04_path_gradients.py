@@ -53,10 +53,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from IPython.display import Markdown
-from scipy.stats import linregress
 
 from helpers import claims, figures, gradients, parameters, paths, results, training
-from helpers.claims.gradients import product_shares
+from helpers.claims.gradients import decay, product_shares
 from helpers.data import Split, load
 from helpers.devices import find_device
 from helpers.progress import Progress
@@ -199,8 +198,7 @@ results.append(rows_file, *live)
 
 # %%
 value = sampled["value"]
-seen = np.array(value["mean"]) > 0
-fit = linregress(np.array(lengths)[seen], np.log10(np.array(value["mean"])[seen]))
+fit = decay(np.array(lengths), np.array(value["mean"]))
 print(f"each module multiplies the norm by ~{10**fit.slope:.3f}; R^2 of the line ~{fit.rvalue**2:.4f}")
 for k in (k for k in (1, 5, 10, 17, 30, 54) if k <= n):
     print(f"length {k:2}: mean ~{value['mean'][k - 1]:.1e}, RMS ~{signed['value']['rms'][k]:.1e},"

@@ -76,11 +76,8 @@ def _a8():
 
 def _a9():
     inside, longer = paths.share_between(23, 5, 17), paths.share_between(23, 18, 23)
-    return (
-        longer == 0,
-        f"mean {paths.mean_length(23):g}; {percent(inside)} within 5 to 17, but "
-        + (f"{percent(longer)} are longer"),
-    )
+    spread = f"{percent(inside)} within 5 to 17, but {percent(longer)} are longer"
+    return longer == 0, f"mean {paths.mean_length(23):g}; {spread}"
 
 
 def _a10():

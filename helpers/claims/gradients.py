@@ -28,12 +28,24 @@ def exact_shares(rows: list[dict]) -> np.ndarray:
     return np.mean([r["value"]["shares"] for r in found], axis=0)
 
 
+def arrived(lengths: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Which lengths, from 1, let any gradient arrive: bool, one for each."""
+    return (mean > 0) & (lengths > 0)
+
+
+def decay(lengths: np.ndarray, mean: np.ndarray):
+    """The line through log10 of the mean norms against path length, as `scipy.stats.linregress`
+    gives it; lengths at which nothing arrived are left out."""
+    seen = arrived(lengths, mean)
+    return stats.linregress(lengths[seen], np.log10(mean[seen]))
+
+
 def _b9(rows):
     lengths, mean, _, samples = sampled(rows)
-    seen = (mean > 0) & (lengths > 0)
-    fit = stats.linregress(lengths[seen], np.log10(mean[seen]))
+    fit = decay(lengths, mean)
     ours = f"R^2 {fit.rvalue**2:.4f}, a factor of {10**fit.slope:.2g} a module"
-    span = f"lengths {lengths[seen].min()} to {lengths[seen].max()}, {samples} paths each"
+    used = lengths[arrived(lengths, mean)]
+    span = f"lengths {used.min()} to {used.max()}, {samples} paths each"
     return fit.rvalue**2 >= 0.95, ours, span
 
 
