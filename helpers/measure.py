@@ -10,7 +10,8 @@ import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
-from helpers.devices import autocast
+from helpers.devices import resolve
+from helpers.inference import bfloat16
 from helpers.models import Network
 
 
@@ -52,6 +53,7 @@ def predictions(
 
     `images`: normalised, (N, C, H, W).  The variants must share stem and head (ValueError
     otherwise): views of one network.  Evaluated in eval mode, modes put back afterwards.
+    `precision`: see `devices.resolve`; in bfloat16 the head still counts in float32.
     `progress` is called with the images done and N.
     """
     if not variants:
@@ -64,20 +66,23 @@ def predictions(
     try:
         for part in modes:
             part.training = False
+        halved = resolve(images.device, precision) == "bfloat16"
+        parts = {stem, *(block for v in variants for block in v.blocks)}
+        ready = {part: bfloat16(part) if halved else part for part in parts}
         for start in range(0, len(images), batch_size):
             batch = slice(start, start + batch_size)
-            with autocast(images.device, precision):
+            x = images[batch].contiguous(memory_format=torch.channels_last)
+            stack = [(root, stem, x.bfloat16() if halved else x)]
+            while stack:
+                node, block, x = stack.pop()
+                x = ready[block](x)
+                if node.variants:
+                    found[node.variants, batch] = head(x.float() if halved else x).argmax(1).cpu()
                 # Heavy branches lie lower on the stack than light ones, so the activations held
                 # at any time are no more than log2 of the number of variants.
-                stack = [(root, nn.Identity(), stem(images[batch]))]
-                while stack:
-                    node, block, x = stack.pop()
-                    x = block(x)
-                    if node.variants:
-                        found[node.variants, batch] = head(x).argmax(1).cpu()
-                    heavy_first = sorted(node.children.items(), key=lambda kv: -kv[1].size)
-                    stack.extend((child, block, x) for block, child in heavy_first)
-                    del x
+                heavy_first = sorted(node.children.items(), key=lambda kv: -kv[1].size)
+                stack.extend((child, block, x) for block, child in heavy_first)
+                del x
             if progress:
                 progress(min(start + batch_size, len(images)), len(images))
     finally:

@@ -112,3 +112,10 @@ def scale_residuals(network: ResidualNetwork, factors: list[float]) -> ResidualN
             for block, factor in zip(network.blocks, factors, strict=True)
         ]
     )
+
+
+def is_a(kind: type[nn.Module], module: nn.Module) -> bool:
+    """Whether `module` computes what `kind` does: no forward of its own, nothing hooked to it."""
+    forward = module._forward_hooks or module._forward_pre_hooks
+    hooked = forward or module._backward_hooks or module._backward_pre_hooks
+    return isinstance(module, kind) and type(module).forward is kind.forward and not hooked
