@@ -9,6 +9,10 @@ from torch import nn
 
 from helpers.models import Network
 
+# A ReLU stands in both routes where blocks end in one (see `unravel`): what it gets is the sum
+# before it, so that a module without one would take that for something else.
+KEEP_SHAPE = (nn.Identity, nn.ReLU)
+
 
 def delete(network: Network, modules: list[int]) -> Network:
     """A view without the residuals of `modules` (indices from 0): y'_i = y_{i-1} (Section 4.1).
@@ -41,21 +45,22 @@ def reorder(network: Network, order: list[int]) -> Network:
 
 
 def downsampling(network: Network) -> list[int]:
-    """Indices of the modules whose skip connection is not the identity."""
-    return [i for i, b in enumerate(network.blocks) if not isinstance(b.skip, nn.Identity)]
+    """Indices of the modules whose skip connection may change the shape."""
+    return [i for i, b in enumerate(network.blocks) if type(b.skip) not in KEEP_SHAPE]
 
 
 def stages(network: Network) -> list[list[int]]:
-    """Runs of modules between downsampling modules: their skips are identities, so all inputs and
-    outputs of a run have one shape and its modules can change places."""
-    runs, run = [], []
+    """Runs of neighbours whose skips keep the shape and are of one kind: all inputs and outputs of
+    a run have one shape, and mean the same to its modules, which can change places."""
+    runs, before = [], None
     for i, block in enumerate(network.blocks):
-        if isinstance(block.skip, nn.Identity):
-            run.append(i)
-        elif run:
-            runs.append(run)
-            run = []
-    return runs + [run] if run else runs
+        kind = type(block.skip)
+        if kind in KEEP_SHAPE:
+            if kind is not before:
+                runs.append([])
+            runs[-1].append(i)
+        before = kind
+    return runs
 
 
 def swapped(network: Network, swaps: int, generator: torch.Generator) -> list[int]:

@@ -104,6 +104,27 @@ def test_stages(new_network):
     assert interventions.stages(vgg) == [[0], [2], [4, 5], [7, 8], [10, 11, 12]]
 
 
+def test_stages_where_a_relu_is_part_of_the_skip():
+    """It keeps the shape, but modules with and without it take their inputs for different things;
+    neighbours of one kind may change places, others not."""
+    skips = [
+        nn.Identity(),
+        nn.Identity(),
+        nn.ReLU(),
+        nn.ReLU(),
+        nn.Sequential(nn.ReLU()),
+        nn.ReLU(),
+    ]
+    blocks = [models.ResidualModule(skip, nn.Identity()) for skip in skips]
+    network = models.ResidualNetwork(nn.Identity(), blocks, nn.Identity())
+    assert interventions.downsampling(network) == [4]
+    assert interventions.stages(network) == [[0, 1], [2, 3], [5]]
+    assert list(interventions.reorder(network, [1, 0, 3, 2, 4, 5]).blocks)[2] is blocks[3]
+    for order in ([0, 2, 1, 3, 4, 5], [0, 1, 2, 5, 4, 3]):
+        with pytest.raises(ValueError, match="not compatible"):
+            interventions.reorder(network, order)
+
+
 def test_swaps_stay_within_a_stage(new_network, generator, untouched):
     network = new_network(depth=26)
     homes = [{0, 1, 2, 3}, {5, 6, 7}, {9, 10, 11}]
