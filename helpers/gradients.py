@@ -4,33 +4,29 @@ With S_i the Jacobian of module i's skip connection and J_i that of its residual
 the first module is (prod_i (S_i + J_i))^T g_out: a sum over 2^n paths, each taking S_i or J_i at
 every module.  Everything here is linear in g_out, so one forward pass serves all paths.
 
-Gradients are those of the cross-entropy summed over the images, so that in eval mode each image has
-its own.  A network in train mode is taken with its batch statistics.  The network is not changed.
+`images` are normalised, (B, C, H, W), `labels` (B,).  The loss is the cross-entropy summed over the
+images, so that in eval mode each image has a gradient of its own; a network in train mode is taken
+with its batch statistics.  Gradients are taken at the first module's input or, with `at_image`, at
+the image, and returned in float64.  The network is not changed.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers import paths as combinatorics
-from helpers.models import ResidualModule, ResidualNetwork
-
-# Long paths carry gradients below the range of float32.  The loss is scaled up by a power of two,
-# which rounds nothing, and the results are scaled back in float64.
-SCALE = 2.0**80
+from helpers.linearised import SCALE, Linearised, exactly, joined, unscaled
+from helpers.models import ResidualNetwork
 
 
 def whole(
     network: ResidualNetwork, images: Tensor, labels: Tensor, at_image: bool = False
 ) -> Tensor:
-    """The gradient over all paths, by autograd: float64, shape of the first module's input.
-
-    `images`: normalised, (B, C, H, W); `labels`: (B,).  `at_image`: at the image instead.
-    """
-    with unchanged(network), torch.enable_grad():
+    """The gradient over all paths, by automatic differentiation: (B, ...)."""
+    with exactly(network), torch.enable_grad():
         x = images.detach().requires_grad_()
         y = network.stem(x)
         where = x if at_image else y
@@ -46,65 +42,27 @@ def by_length(
     labels: Tensor,
     max_length: int | None = None,
     at_image: bool = False,
-    signs: Tensor | None = None,
     progress: Callable[..., None] | None = None,
 ) -> Tensor:
     """G[k], the sum of the gradients of all C(n, k) paths of length k, exactly.
 
     Going down the modules, G_new[k] = S_i^T G[k] + J_i^T G[k-1]: n(n+1)/2 module VJPs for 2^n
-    paths.  Returns float64 (K, B, ...), K = max_length + 1 (default n + 1), at the first module's
-    input, or at the image.  `sum_k G[k]` is the whole gradient if no length is cut off.
-    `signs`: ±1, (n, B), multiplies each J_i, see `signed_squared_norms`.  `progress` is called with
-    modules done and n.  Raises ValueError for a max_length outside 0..n.
+    paths.  Returns (K, B, ...): lengths 0 to `max_length` (default n) and, if that cuts any off,
+    one more entry, the sum over all longer paths.  So `sum_k G[k]` is always the whole gradient.
+    `progress` is called with the steps done and all of them.  Raises ValueError for a max_length
+    outside 0..n.
     """
-    n = len(network.blocks)
-    longest = n if max_length is None else max_length
-    combinatorics.check_length(n, longest)
-    with unchanged(network):
-        inputs, g = forward(network, images, labels)
-        lengths = g[None]
-        for done, i in enumerate(reversed(range(n)), 1):
-            skip, residual = routes(network.blocks[i])
-            stay = vjp(skip, inputs[i], lengths)
-            enter = vjp(residual, inputs[i], lengths[:longest])
-            if signs is not None:
-                enter = enter * signs[i].to(enter)[:, None, None, None]
-            lengths = F.pad(stay, (0, 0) * (stay.dim() - 1) + (0, len(enter) + 1 - len(stay)))
-            lengths[1:] += enter
-            if progress:
-                progress(done, n)
-        if at_image:
-            lengths = vjp(network.stem, images, lengths)
-    return unscaled(lengths)
-
-
-def signed_squared_norms(
-    network: ResidualNetwork,
-    images: Tensor,
-    labels: Tensor,
-    draws: int,
-    generator: torch.Generator,
-    max_length: int | None = None,
-    at_image: bool = False,
-    progress: Callable[..., None] | None = None,
-) -> Tensor:
-    """Unbiased estimates of the sum over all paths of length k of ||g_p||^2.
-
-    Each J_i is multiplied by an independent random sign, in eval mode a fresh one for every image.
-    In the square of the sum over paths, the cross terms of different paths vanish in expectation.
-    Returns float64 (draws, K, B); its mean over C(n, k) is the mean square of the path norm.
-    """
-    if draws < 1:
-        raise ValueError(f"{draws} draws: expected at least 1")
-    n, found = len(network.blocks), []
-    for done in range(1, draws + 1):
-        # In train mode batch statistics join the images: a path is one choice for all of them.
-        columns = 1 if network.training else len(images)
-        signs = torch.randint(2, (n, columns), generator=generator) * 2 - 1
-        found.append(norms(by_length(network, images, labels, max_length, at_image, signs)) ** 2)
-        if progress:
-            progress(done, draws)
-    return torch.stack(found)
+    longest = longest_of(network, max_length)
+    groups = grouped(network, images, labels, 4)
+    step, found = steps(progress, len(groups) * len(network.blocks)), None
+    with exactly(network):
+        for rows in groups:
+            at = Linearised(network, images[rows], labels[rows], at_image)
+            part = unscaled(at.by_length(longest, progress=step))
+            if found is None:
+                found = part.new_empty(len(part), len(images), *part.shape[2:])
+            found[:, rows] = part
+    return found
 
 
 def along_paths(
@@ -113,113 +71,98 @@ def along_paths(
     labels: Tensor,
     paths: Tensor,
     at_image: bool = False,
+    rows: Tensor | None = None,
 ) -> Tensor:
-    """The gradient of each image along a path of its own, routed as in Section 5.
+    """Gradients each along a path of its own, routed as in Section 5: (S, ...).
 
-    `paths`: bool (B, n), see `paths.sample`.  The forward pass is the whole network's; on the way
-    back, image b passes only through the residual of module i where paths[b, i], else only through
-    the skip.  Returns float64 (B, ...).  Raises ValueError for paths of another shape, or for
-    differing paths in train mode, where batch statistics join the images.
+    `paths`: bool (S, n), see `paths.sample`; `rows`: (S,), the image that each path is for, by
+    default the first for the first and so on.  The forward pass is the whole network's; on the way
+    back, gradient s passes only through the residual of module i where paths[s, i], else only
+    through the skip.  Raises ValueError for other shapes, or where paths differ in train mode, in
+    which batch statistics join the images.
     """
-    if tuple(paths.shape) != (len(images), len(network.blocks)) or paths.dtype != torch.bool:
-        raise ValueError(
-            f"paths {tuple(paths.shape)} {paths.dtype}: expected {len(images)} images x "
-            f"{len(network.blocks)} modules, bool"
-        )
-    if network.training and bool((paths != paths[0]).any()):
-        raise ValueError("differing paths need eval mode: batch statistics join the images")
-    with unchanged(network):
-        inputs, g = forward(network, images, labels)
-        for block, x, enters in zip(
-            reversed(network.blocks), reversed(inputs), reversed(paths.unbind(1)), strict=True
-        ):
-            received = torch.empty_like(x)
-            for route, takes in zip(routes(block), (~enters, enters), strict=True):
-                rows = takes.nonzero().squeeze(1).to(x.device)
-                if len(rows):
-                    received[rows] = vjp(route, x[rows], g[rows][None])[0]
-            g = received
-        if at_image:
-            g = vjp(network.stem, images, g[None])[0]
-    return unscaled(g)
+    if rows is None:
+        rows = torch.arange(len(images))
+    check_rows(rows, len(images))
+    n = len(network.blocks)
+    if not len(rows) or tuple(paths.shape) != (len(rows), n) or paths.dtype != torch.bool:
+        found, expected = f"{tuple(paths.shape)} {paths.dtype}", len(rows) or "some"
+        raise ValueError(f"paths {found}: expected {expected} paths x {n} modules, bool")
+    found = None
+    for part, scaled in routed(network, images, labels, paths, rows, at_image):
+        gradients = unscaled(scaled)
+        if found is None:
+            found = gradients.new_empty(len(rows), *gradients.shape[1:])
+        found[part] = gradients
+    return found
 
 
 def sampled_norms(
     network: ResidualNetwork,
     images: Tensor,
     labels: Tensor,
-    length: int,
+    lengths: Sequence[int],
     samples: int,
     generator: torch.Generator,
-    batch_size: int = 128,
     at_image: bool = False,
+    progress: Callable[..., None] | None = None,
 ) -> Tensor:
-    """The paper's measurement (Section 5): gradient norms along random paths of one length.
+    """The paper's measurement (Section 5): gradient norms along random paths: (lengths, samples).
 
-    Each sample is an image drawn from `images` and a path drawn uniformly: float64 (samples,).
-    Raises ValueError for a length outside 0..n.
+    Each sample is an image drawn from `images` and a path drawn uniformly from those of its length.
+    `progress` is called with the samples done and all of them.  Raises ValueError for a length
+    outside 0..n, nothing to sample or a network in train mode.
     """
-    chosen = torch.randint(len(images), (samples,), generator=generator)
-    paths = combinatorics.sample(len(network.blocks), length, samples, generator)
-    return torch.cat(
-        [
-            norms(along_paths(network, images[rows], labels[rows], on, at_image))
-            for rows, on in zip(chosen.split(batch_size), paths.split(batch_size), strict=True)
-        ]
-    )
+    if min(len(lengths), samples, len(images)) < 1:
+        raise ValueError("no lengths, no samples or no images: expected at least 1 of each")
+    n = len(network.blocks)
+    paths = torch.cat([combinatorics.sample(n, k, samples, generator) for k in lengths])
+    rows = torch.randint(len(images), (len(paths),), generator=generator)
+    found, done = torch.empty(len(paths), dtype=torch.float64), 0
+    for part, scaled in routed(network, images, labels, paths, rows, at_image):
+        found[part] = norms(scaled, scaled.dim() - 1).cpu() / SCALE
+        done += len(part)
+        if progress:
+            progress(done, len(paths))
+    return found.unflatten(0, (len(lengths), samples))
 
 
-def forward(
-    network: ResidualNetwork, images: Tensor, labels: Tensor
-) -> tuple[list[Tensor], Tensor]:
-    """Every module's input, and the (scaled) gradient at the last module's output.
-
-    Raises TypeError for a network that is not residual: it has no routes to choose from.
-    """
-    if not isinstance(network, ResidualNetwork):
-        raise TypeError(f"{type(network).__name__}: expected a ResidualNetwork, only it has paths")
-    inputs = []
-    with torch.no_grad():
-        x = network.stem(images)
-        for block in network.blocks:
-            inputs.append(x)
-            x = block(x)
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        loss = F.cross_entropy(network.head(x), labels, reduction="sum") * SCALE
-        return inputs, torch.autograd.grad(loss, x)[0]
-
-
-def routes(block: nn.Module) -> tuple[nn.Module, nn.Module | None]:
-    """A module's skip connection and its residual; what is left of a deleted one is all skip."""
-    if isinstance(block, ResidualModule):
-        return block.skip, block.residual
-    return block, None
-
-
-def vjp(route: nn.Module | None, x: Tensor, gradients: Tensor) -> Tensor:
-    """K gradients (K, B, ...) times the Jacobian of `route` at x; no route has Jacobian zero."""
-    if isinstance(route, nn.Identity):
-        return gradients
-    received = gradients.new_zeros(len(gradients), *x.shape)
-    if route is None:
-        return received
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        y = route(x)
-        for k, g in enumerate(gradients):
-            received[k] = torch.autograd.grad(y, x, g, retain_graph=True)[0]
-    return received
+def routed(
+    network: ResidualNetwork,
+    images: Tensor,
+    labels: Tensor,
+    paths: Tensor,
+    rows: Tensor,
+    at_image: bool,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Which paths, and the gradients along them times SCALE, some hundreds at a time: images share
+    a forward pass, and at each module all gradients that take it go through together."""
+    together = joined(network)
+    if together and (bool((paths != paths[0]).any()) or rows.tolist() != list(range(len(images)))):
+        raise ValueError("differing paths need eval mode: batch statistics join the images")
+    with exactly(network):
+        if together:
+            yield (
+                torch.arange(len(rows)),
+                Linearised(network, images, labels, at_image).along(paths[0]),
+            )
+            return
+        # Paths of one image next to each other: the more of them, the more they share.
+        order = rows.argsort(stable=True)
+        for group in grouped(network, images, labels, 32):
+            mine = order[(rows[order] >= group.start) & (rows[order] < group.stop)]
+            if len(mine):
+                at = Linearised(network, images[group], labels[group], at_image)
+                for part in mine.split(256):
+                    yield part, at.along_each(paths[part], rows[part] - group.start)
 
 
-def unscaled(gradients: Tensor) -> Tensor:
-    """Gradients of the loss itself, in float64; on the CPU where the device has no float64."""
-    return (gradients.cpu() if gradients.device.type == "mps" else gradients).double() / SCALE
-
-
-def norms(gradients: Tensor) -> Tensor:
-    """The L2 norm of each image's gradient: (..., B, C, H, W) to (..., B)."""
-    return torch.linalg.vector_norm(gradients, dim=(-3, -2, -1))
+def norms(gradients: Tensor, dims: int = 3) -> Tensor:
+    """The L2 norm of each image's gradient, which has `dims` dimensions: (..., B, C, H, W) to
+    (..., B)."""
+    if gradients.device.type == "mps":
+        gradients = gradients.cpu()
+    return torch.linalg.vector_norm(gradients, dim=tuple(range(-dims, 0)), dtype=torch.float64)
 
 
 def shares(lengths: Tensor) -> Tensor:
@@ -233,12 +176,44 @@ def shares(lengths: Tensor) -> Tensor:
     return flat @ g / (g @ g)
 
 
-@contextmanager
-def unchanged(network: nn.Module) -> Iterator[None]:
-    """Put back the running statistics that a pass in train mode moves."""
-    before = [(buffer, buffer.clone()) for buffer in network.buffers()]
-    try:
-        yield
-    finally:
-        for buffer, value in before:
-            buffer.copy_(value)
+def sufficient_length(lengths: Tensor, share: float) -> int:
+    """The length beyond which all paths together carry no more than `share` of the gradient.
+
+    `lengths`: of `by_length` with no length cut off.  The rest beyond k is the exact sum of all
+    longer paths, and no image's may be longer than `share` times its whole gradient.  That bounds
+    its part of the gradient, <rest, g> / <g, g>, by the inequality of Cauchy and Schwarz.
+    """
+    rest = lengths.flip(0).cumsum(0).flip(0)
+    enough = norms(rest, lengths.dim() - 2) <= share * norms(rest[0], lengths.dim() - 2)
+    found = enough.all(1).nonzero()
+    return max(int(found[0]) - 1, 0) if len(found) else len(lengths) - 1
+
+
+def longest_of(network: ResidualNetwork, max_length: int | None) -> int:
+    """The length up to which lengths are kept apart.  ValueError outside 0..n."""
+    n = len(network.blocks)
+    combinatorics.check_length(n, n if max_length is None else max_length)
+    return n if max_length is None else max_length
+
+
+def grouped(network: nn.Module, images: Tensor, labels: Tensor, size: int) -> list[slice]:
+    """Images that are worked on together: all of them where they are joined.  ValueError unless
+    each has a label."""
+    n = len(images)
+    if not n or tuple(labels.shape) != (n,):
+        raise ValueError(f"{n} images, labels {tuple(labels.shape)}: expected a label for each")
+    size = n if joined(network) else size
+    return [slice(start, min(start + size, n)) for start in range(0, n, size)]
+
+
+def check_rows(rows: Tensor, images: int) -> None:
+    """ValueError unless each of `rows`, (S,), is an image's."""
+    known = range(images)
+    if rows.dim() != 1 or rows.dtype != torch.int64 or not all(r in known for r in rows.tolist()):
+        raise ValueError(f"rows: expected (S,) int64, each from 0 to {images - 1}")
+
+
+def steps(progress: Callable[..., None] | None, total: int) -> Callable[[], None] | None:
+    """Counts its calls and reports each."""
+    counts = count(1)
+    return (lambda: progress(next(counts), total)) if progress else None
