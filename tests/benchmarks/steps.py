@@ -1,0 +1,68 @@
+"""Training steps of ResNet-110."""
+
+from dataclasses import replace
+from itertools import count
+
+import torch
+
+from helpers import training
+from helpers.data import Split
+from helpers.recipes import TrainConfig
+from tests.benchmarks import plain
+from tests.benchmarks.subject import Subject
+from tests.benchmarks.timing import alternately
+
+
+def optimizer(network: torch.nn.Module, config: TrainConfig) -> torch.optim.SGD:
+    """As in `training.train`."""
+    return torch.optim.SGD(
+        network.parameters(), config.learning_rate, config.momentum,
+        weight_decay=config.weight_decay, nesterov=True,
+    )  # fmt: skip
+
+
+def training_steps(subject: Subject, repeats: int) -> dict[str, dict]:
+    """A full step against plain float32; 23 of 54 modules against the full step; augmentation."""
+    config = replace(subject.config, active=0, precision="auto")
+    n = len(subject.network.blocks)
+    part = replace(config, active=round(n * 23 / 54))
+    data, functions = subject.dataset, {}
+    split = data.train.to(subject.device)
+    for name, settings in (("full", config), ("part", part)):
+        functions[name] = ready(settings, subject, split)
+    network = training.new_network(config, data).to(subject.device).train()
+    rows = slice(0, config.batch_size)
+    x, y, sgd = data.normalise(split.images[rows]), split.labels[rows], optimizer(network, config)
+    seconds = alternately(
+        repeats,
+        plain=lambda: plain.train_step(network, sgd, x, y),
+        **functions,
+        augmentation=lambda: data.augment(
+            data.normalise(split.images[rows]), torch.Generator().manual_seed(0)
+        ),
+    )
+    return {
+        "training step": {
+            "plain": seconds["plain"], "ours": seconds["full"], "goal": 3.8,
+            "note": f"batch {config.batch_size}; plain: float32, its batch ready; ours: "
+            "bfloat16 where the hardware has it, batch drawn and augmented within",
+        },
+        f"training step, {part.active} of {n} modules": {
+            "plain": seconds["full"], "ours": seconds["part"], "goal": 2.2,
+            "limit": n / part.active, "note": "plain: our step with all modules",
+        },
+        "augmentation": {
+            "plain": seconds["full"], "ours": seconds["augmentation"], "goal": 50,
+            "note": "against our whole step",
+        },
+    }  # fmt: skip
+
+
+def ready(config: TrainConfig, subject: Subject, split: Split):
+    """Our step, each call the next iteration."""
+    network = training.new_network(config, subject.dataset)
+    network.to(subject.device, memory_format=torch.channels_last).train()
+    sgd, iterations = optimizer(network, config), count()
+    return lambda: training.step(
+        config, subject.dataset, split.images, split.labels, network, sgd, next(iterations)
+    )
