@@ -1,11 +1,12 @@
-# `make book` builds the site into book/_build/html, `make test` runs every test.  Both first make
-# the environment in .venv when it is missing or when requirements.txt is newer.
+# `make book` builds the site into book/_build/html, `make test` runs every test, `make bench` times
+# everything against plain PyTorch.  Each first makes the environment in .venv when it is missing or
+# when requirements.txt is newer.
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: book test clean
+.PHONY: book test bench clean
 
 book: $(READY)
 	@# After a warning every page is read again next time, or a second build would hide it.
@@ -14,6 +15,10 @@ book: $(READY)
 test: $(READY)
 	@# Both run: a matter of style must not hide a failing test.
 	style=0; $(BIN)/ruff check || style=1; $(BIN)/pytest --nbval && exit $$style
+
+# Options by OPTIONS="--only exact --repeats 3", see `python -m tests.benchmarks --help`.
+bench: $(READY)
+	$(BIN)/python -m tests.benchmarks $(OPTIONS)
 
 # Takes the built book and the environment away; runs/ and data/ are yours and stay.
 clean:

@@ -172,3 +172,17 @@ def training_errors(ax: Axes, groups: dict[str, list[float]]) -> Axes:
     ax.set_ylim(0, max(1.0, 1.25 * errors.max()))
     ax.legend(loc="best")
     return ax
+
+
+def growth(ax: Axes, what: str, table: list[dict]) -> Axes:
+    """How cost grows with `what`: rows of its value and the seconds `ours` and perhaps `plain`."""
+    x = [row[what] for row in table]
+    if "plain" in table[0]:
+        style = {"color": ORANGE, "marker": "D", "ms": 4, "lw": 1, "ls": "--"}
+        ax.plot(x, [row["plain"] for row in table], **style, label="plain PyTorch")
+    ax.plot(x, [row["ours"] for row in table], color=BLUE, marker="o", ms=4, label="ours")
+    ax.set(xlabel=what, ylabel="seconds", xscale="log", yscale="log")
+    ax.set_xticks(x, [f"{value:,}" for value in x])
+    ax.minorticks_off()
+    ax.legend(loc="best")
+    return ax

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from helpers import paths as combinatorics
-from helpers.linearised import SCALE, Linearised, exactly, joined, unscaled
+from helpers.linearised import SCALE, Linearised, exactly, joined, room, unscaled
 from helpers.models import ResidualNetwork
 
 
@@ -58,11 +58,11 @@ def by_length(
     with exactly(network):
         for rows in groups:
             at = Linearised(network, images[rows], labels[rows], at_image)
-            part = unscaled(at.by_length(longest, progress=step))
+            part = at.by_length(longest, progress=step)
             if found is None:
-                found = part.new_empty(len(part), len(images), *part.shape[2:])
+                found = room(part, len(part), len(images), *part.shape[2:])
             found[:, rows] = part
-    return found
+    return found.div_(SCALE)
 
 
 def along_paths(
@@ -90,11 +90,10 @@ def along_paths(
         raise ValueError(f"paths {found}: expected {expected} paths x {n} modules, bool")
     found = None
     for part, scaled in routed(network, images, labels, paths, rows, at_image):
-        gradients = unscaled(scaled)
         if found is None:
-            found = gradients.new_empty(len(rows), *gradients.shape[1:])
-        found[part] = gradients
-    return found
+            found = room(scaled, len(rows), *scaled.shape[1:])
+        found[part] = scaled.to(found)
+    return found.div_(SCALE)
 
 
 def sampled_norms(

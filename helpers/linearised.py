@@ -18,9 +18,15 @@ from helpers.pullbacks import Pullback, Zero, linearise, take_rows
 SCALE = 2.0**80
 
 
+def room(like: Tensor, *shape: int) -> Tensor:
+    """An empty float64 tensor; on the CPU where the device has no float64."""
+    device = "cpu" if like.device.type == "mps" else like.device
+    return torch.empty(shape, dtype=torch.float64, device=device)
+
+
 def unscaled(gradients: Tensor) -> Tensor:
-    """Gradients of the loss itself, in float64; on the CPU where the device has no float64."""
-    return (gradients.cpu() if gradients.device.type == "mps" else gradients).double() / SCALE
+    """Gradients of the loss itself, in float64."""
+    return room(gradients, *gradients.shape).copy_(gradients).div_(SCALE)
 
 
 class Linearised:

@@ -169,8 +169,8 @@ for name, fs in {"linear": linear, "with ReLU": relu_only, "full": residuals}.it
 
 # %%
 every = paths.every(n_modules)
-copies, same_label = x.expand(len(every), -1, -1, -1), label.expand(len(every))
-along = gradients.along_paths(network, copies, same_label, every)
+one_image = torch.zeros(len(every), dtype=torch.int64)
+along = gradients.along_paths(network, x, label, every, rows=one_image)
 whole = gradients.whole(network, x, label)[0]
 error = float((along.sum(0) - whole).norm() / whole.norm())
 print(f"{len(along)} paths add up to the gradient, relative difference < 1e-12: {error < 1e-12}")
@@ -220,7 +220,7 @@ plt.show()
 
 # %%
 lesioned = interventions.delete(network, [deleted - 1])
-still = gradients.norms(gradients.along_paths(lesioned, copies, same_label, every)) > 0
+still = gradients.norms(gradients.along_paths(lesioned, x, label, every, rows=one_image)) > 0
 plain = every[every.all(dim=1)]
 print(f"residual network: {len(every)} paths before, {int(still.sum())} after")
 print(f"exactly those that skip module {deleted}: {torch.equal(still, ~every[:, deleted - 1])}")

@@ -12,6 +12,7 @@ from helpers import figures
 RESIDUAL = {"errors": [0.1, 0.5, 0.2, 0.15], "intact": 0.08, "downsampling": [1]}
 RANDOM = {"deleted": [1, 2, 3], "errors": [[0.1, 0.2, 0.3], [0.2, 0.3, 0.4], [0.5] * 3]}
 ORDERS = {"tau": [1.0, 0.9, 0.8], "errors": [0.1, 0.2, 0.4], "intact": 0.1}
+GROWTH = [{"modules": n, "plain": 100.0 * n, "ours": n / 10} for n in (18, 54, 108)]
 SAMPLED = {"lengths": [1, 2, 3], "mean": [1e-3, 1e-5, 1e-7], "p10": [1e-4, 1e-6, 1e-8]}
 
 
@@ -29,6 +30,7 @@ DRAW = {
         ax, sampled(), {"rms": [1, 1e-2, 1e-4, 1e-6]}, {"norms": [1, 1e-2, 1e-4, 1e-6]}, (-2, 0)
     ),
     "gradient_shares": lambda ax: figures.gradient_shares(ax, {"exact": ([0, 1], [0.4, 0.6])}),
+    "growth": lambda ax: figures.growth(ax, "modules", GROWTH),
     "training_errors": lambda ax: figures.training_errors(ax, {"all": [0.1], "part": [0.2]}),
 }
 
@@ -103,6 +105,13 @@ def test_reordering_runs_from_intact_to_shuffled(ax):
     left, right = ax.get_xlim()
     assert left > right
     assert curve(ax, "median of a bin")[0] == pytest.approx([0.825, 0.925])
+
+
+def test_growth_names_the_values_that_were_measured(ax):
+    DRAW["growth"](ax)
+    assert curve(ax, "plain PyTorch")[1] == pytest.approx([1800, 5400, 10800])
+    assert curve(ax, "ours")[1] == pytest.approx([1.8, 5.4, 10.8])
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["18", "54", "108"]
 
 
 def test_gradient_norms_divides_the_sum_by_the_number_of_paths(ax):

@@ -300,6 +300,20 @@ def test_gradients_at_the_image_need_no_gradient_there(four, images, labels):
         assert not images.requires_grad
 
 
+def test_where_no_gradients_are_kept(four, images, labels):
+    """What the caller has switched off is switched on where it is needed."""
+    asked = [
+        lambda: gradients.whole(four, images, labels, at_image=True),
+        lambda: gradients.by_length(four, images, labels, at_image=True),
+        lambda: gradients.along_paths(four, images, labels, paths.every(4)[:5], at_image=True),
+    ]
+    for ask in asked:
+        expected = ask()
+        with torch.no_grad():
+            found = ask()
+        assert torch.equal(found, expected) and not found.requires_grad
+
+
 def test_shares():
     lengths = torch.tensor([[[3.0, 0.0]], [[1.0, 2.0]], [[0.0, -1.0]]])
     # g = (4, 1), <g, g> = 17.

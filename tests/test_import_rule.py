@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "figures": "",
     "drawings": "",
     "results": "source",
+    "speed": "results",
     "architectures": "models",
     "unravel": "models",
     "interventions": "models",

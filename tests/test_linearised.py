@@ -69,7 +69,9 @@ def network(request, new_network):
         return interventions.delete(made, [1, 2])
     if kind == "in both routes":
         blocks = [models.ResidualModule(nn.ReLU(), block.residual) for block in made.blocks[:2]]
-        return made.with_blocks([*blocks, *made.blocks[2:]])
+        # A stem, too, that is not the same for all images.
+        stem = nn.Sequential(made.stem, nn.ReLU())
+        return models.ResidualNetwork(stem, [*blocks, *made.blocks[2:]], made.head).eval()
     return made
 
 
@@ -213,6 +215,28 @@ def along(at, path):
     for enters, (stay, enter) in zip(reversed(path), reversed(at.modules), strict=True):
         g = enter(g) if enters else stay(g)
     return at.stem(g)
+
+
+class Counts(nn.Module):
+    """x / 2; counts the images it has seen."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = 0
+
+    def forward(self, x):
+        self.seen += len(x)
+        return x / 2
+
+
+def test_what_paths_share_is_computed_once(generator):
+    """All 2^4 paths of one image are one gradient at the last module, two at the next, ..."""
+    blocks = [models.ResidualModule(nn.Identity(), Counts()) for _ in range(4)]
+    network = models.ResidualNetwork(nn.Identity(), blocks, nn.Flatten()).eval()
+    at = Linearised(network, torch.randn(3, 4, generator=generator), torch.tensor([0, 1, 2]))
+    assert [block.residual.seen for block in network.blocks] == [3, 3, 3, 3]
+    at.along_each(paths.every(4), torch.ones(16, dtype=torch.int64))
+    assert [block.residual.seen - 3 for block in network.blocks] == [8, 4, 2, 1]
 
 
 def test_residuals_that_do_nothing(four, images, labels):

@@ -14,7 +14,7 @@ from tests.benchmarks import plain
 from tests.benchmarks.subject import Subject
 from tests.benchmarks.timing import alternately
 
-IMAGES, PATHS, SAMPLES = 32, 1000, 20_000
+IMAGES, PATHS, SAMPLES, EACH = 32, 1000, 20_000, 500
 
 
 def protocol(subject: Subject, images, labels, lengths: list[int], generator):
@@ -112,7 +112,7 @@ def status(field: str) -> int:
 def sampled(subject: Subject, repeats: int) -> dict[str, dict]:
     """Random paths of lengths 1 to 20: plain, for one image or a batch of them at a time."""
     images, labels = subject.images(IMAGES)
-    lengths, samples = range(1, min(20, len(subject.network.blocks)) + 1), 100
+    lengths, samples = range(1, min(20, len(subject.network.blocks)) + 1), EACH
     generator = torch.Generator().manual_seed(0)
     one = protocol(subject, images[:1], labels[:1], list(lengths), generator)
     batch = protocol(subject, images, labels, list(lengths), generator)

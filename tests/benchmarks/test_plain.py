@@ -94,8 +94,8 @@ def tiny(monkeypatch, tmp_path):
     monkeypatch.setattr(command, "ROOT", tmp_path)
     for module, name, value in (
         (growth, "MODULES", (6, 9)), (growth, "IMAGES", (1, 2)), (growth, "VARIANTS", (1, 10)),
-        (paths_bench, "SAMPLES", 100), (paths_bench, "IMAGES", 4), (sweeps, "BATCH", 16),
-        (sweeps, "FEW", 16), (sweeps, "DRAWS", 10),
+        (paths_bench, "SAMPLES", 100), (paths_bench, "EACH", 5), (paths_bench, "IMAGES", 4),
+        (sweeps, "BATCH", 16), (sweeps, "FEW", 16), (sweeps, "DRAWS", 10),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
     monkeypatch.setattr(paths_bench, "memory", lambda on: {"peak": paths_bench.peak(on)})
