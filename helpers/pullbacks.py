@@ -161,7 +161,7 @@ def linearise(module: nn.Module, x: Tensor) -> tuple[Tensor, Pullback]:
 
 def forward(module: nn.Module, x: Tensor) -> tuple[Tensor, list]:
     """The output and the steps back."""
-    if is_a(nn.Identity, module):
+    if is_a(nn.Identity, module) or (is_a(nn.Dropout, module) and not module.training):
         return x, []
     if is_a(nn.Sequential, module):
         steps = []
@@ -196,12 +196,8 @@ def layout(x: Tensor) -> torch.memory_format:
 def take_rows(x: Tensor, rows: Tensor) -> Tensor:
     """x[rows], in the layout of x."""
     if x.dim() != 4:
-        return x[rows]
-    flat = x.permute(0, 2, 3, 1)
-    # Rows of memory, where the channels are last: many times faster than pixel by pixel.
-    return (
-        flat.flatten(1)
-        .index_select(0, rows.to(x.device))
-        .unflatten(1, flat.shape[1:])
-        .permute(0, 3, 1, 2)
-    )
+        return x[rows.to(x.device)]
+    last = x.permute(0, 2, 3, 1)
+    # Whole rows of memory, where channels are last: faster than pixel by pixel.
+    taken = last.flatten(1).index_select(0, rows.to(x.device))
+    return taken.unflatten(1, last.shape[1:]).permute(0, 3, 1, 2)

@@ -3,7 +3,7 @@
     python -m tests.benchmarks --help
 
 Prints a table and writes the rows to runs/bench.json; with --record also to book/results/, where
-the book's page reads them.
+they take the place of those of the same names, and where the book's page reads them.
 """
 
 import argparse
@@ -15,20 +15,20 @@ import torch
 
 from helpers import results
 from helpers.data import ROOT
-from tests.benchmarks import growth, paths, steps, subject, sweeps
+from tests.benchmarks import growth, paths, subject, sweeps
 
 EXPERIMENTS = {
     "exact": paths.exact,
-    "exactness": lambda on, repeats: {"exactness": paths.exactness(on)},
-    "memory": lambda on, repeats: {"memory": paths.memory(on)},
+    "exactness": paths.exactness,
+    "memory": lambda *on: subject.apart("paths.memory", *on),
     "sampled": paths.sampled,
     "signed": paths.signed,
     "single": sweeps.figure_3,
     "sweeps": sweeps.figure_5,
-    "training": steps.training_steps,
-    "modules": lambda on, repeats: {"growth with modules": growth.with_modules(on, repeats)},
-    "images": lambda on, repeats: {"growth with images": growth.with_images(on, repeats)},
-    "variants": lambda on, repeats: {"growth with variants": growth.with_variants(on, repeats)},
+    "training": lambda *on: subject.apart("steps.training_steps", *on),
+    "modules": growth.with_modules,
+    "images": growth.with_images,
+    "variants": growth.with_variants,
 }
 
 
@@ -82,15 +82,17 @@ def line(what: str, value) -> str:
 
 
 def write(rows: list[dict], record: bool) -> None:
-    """All rows of a run replace those of the run before."""
+    """The rows of this run; recorded ones replace those of the same names."""
     path = ROOT / "runs" / "bench.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(rows, indent=1) + "\n")
     print(f"{rows[0]['device']}: {path.relative_to(ROOT)}")
     if record:
         recorded = ROOT / "book" / "results" / "bench.jsonl"
+        again = {r["experiment"] for r in rows}
+        kept = [r for r in results.read(recorded.parent) if r["experiment"].startswith("bench ")]
         recorded.unlink(missing_ok=True)
-        results.append(recorded, *rows)
+        results.append(recorded, *(r for r in kept if r["experiment"] not in again), *rows)
 
 
 if __name__ == "__main__":

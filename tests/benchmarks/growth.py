@@ -10,7 +10,7 @@ from tests.benchmarks.timing import alternately
 MODULES, IMAGES, VARIANTS = (18, 36, 54, 108), (1, 4, 16, 64), (1, 10, 100, 1000)
 
 
-def with_modules(subject: Subject, repeats: int, images: int = 4) -> list[dict]:
+def with_modules(subject: Subject, repeats: int, images: int = 4) -> dict[str, list[dict]]:
     """The exact method and the paper's protocol for networks of 18 to 108 modules."""
     x, y = subject.images(images)
     table = []
@@ -25,10 +25,10 @@ def with_modules(subject: Subject, repeats: int, images: int = 4) -> list[dict]:
         )
         protocol = seconds["plain"] / len(lengths) * n * paths.PATHS
         table.append({"modules": n, "plain": protocol, "ours": seconds["ours"]})
-    return table
+    return {"growth with modules": table}
 
 
-def with_images(subject: Subject, repeats: int) -> list[dict]:
+def with_images(subject: Subject, repeats: int) -> dict[str, list[dict]]:
     """The exact method for batches of 1 to 64 images."""
     table = []
     for images in IMAGES:
@@ -37,10 +37,10 @@ def with_images(subject: Subject, repeats: int) -> list[dict]:
             repeats, ours=lambda x=x, y=y: gradients.by_length(subject.network, x, y)
         )
         table.append({"images": images, "ours": ours["ours"]})
-    return table
+    return {"growth with images": table}
 
 
-def with_variants(subject: Subject, repeats: int, images: int = 16) -> list[dict]:
+def with_variants(subject: Subject, repeats: int, images: int = 16) -> dict[str, list[dict]]:
     """The prefix tree for 1 to 1,000 random deletions; plain scaled from ten variants."""
     x, _ = subject.images(images, "test")
     everything = sweeps.random_deletions(subject.network, sweeps.DRAWS)
@@ -55,4 +55,4 @@ def with_variants(subject: Subject, repeats: int, images: int = 16) -> list[dict
         )
         protocol = seconds["plain"] / len(few) * count
         table.append({"variants": count, "plain": protocol, "ours": seconds["ours"]})
-    return table
+    return {"growth with variants": table}

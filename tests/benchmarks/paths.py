@@ -1,7 +1,5 @@
 """Gradients by path: exact, sampled, signed."""
 
-import subprocess
-import sys
 from copy import deepcopy
 from pathlib import Path
 
@@ -55,7 +53,7 @@ def exact(subject: Subject, repeats: int) -> dict[str, dict]:
     }
 
 
-def exactness(subject: Subject) -> dict:
+def exactness(subject: Subject, repeats: int) -> dict[str, dict]:
     """How far the sum over all lengths is from the whole gradient."""
     images, labels = subject.images(IMAGES)
     at = Linearised(subject.network, images, labels)
@@ -66,12 +64,15 @@ def exactness(subject: Subject) -> dict:
     twin = deepcopy(subject.network).double()
     few = images[:4].double(), labels[:4]
     exact = gradients.whole(twin, *few)
-    by_autograd = gradients.whole(subject.contiguous(), images, labels)
-    return {
+    in_float64 = gradients.whole(twin, images.double(), labels)
+    in_float32 = gradients.whole(subject.network, images, labels)
+    found = {
         "float64 against autograd": distance(gradients.by_length(twin, *few).sum(0), exact),
         "float32 against one pass over the same masks": distance(found, whole.double() / SCALE),
-        "float32 against autograd in another layout": distance(found, by_autograd),
+        "float32 against autograd in float32": distance(found, in_float32),
+        "float32 against autograd in float64": distance(found, in_float64),
     }
+    return {"exactness": found}
 
 
 def distance(found: torch.Tensor, expected: torch.Tensor) -> float:
@@ -79,28 +80,15 @@ def distance(found: torch.Tensor, expected: torch.Tensor) -> float:
     return float((found - expected).norm() / expected.norm())
 
 
-def memory(subject: Subject) -> dict:
-    """Resident memory of a process at its peak during `by_length`, and how much of that is new.
-
-    In a process of its own: what others left behind does not count.  Linux only.
-    """
-    code = (
-        "from tests.benchmarks import paths, subject; "
-        f"print(*paths.peak(subject.load({subject.dataset.name!r})))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    total, new = map(int, done.stdout.split()[-2:])
-    return {"peak_bytes": total, "new_bytes": new, "goal_bytes": 1_500_000_000}
-
-
-def peak(subject: Subject) -> tuple[int, int]:
-    """Bytes at the peak of a call, and bytes above those held before it."""
+def memory(subject: Subject, repeats: int) -> dict[str, dict]:
+    """Resident memory at the peak of `by_length`, and how much of that is new.  Linux only."""
     images, labels = subject.images(IMAGES)
     # Writing a 5 there sets the peak back to what is held now.
     Path("/proc/self/clear_refs").write_text("5")
     before = status("VmRSS")
     gradients.by_length(subject.network, images, labels)
-    return status("VmHWM"), status("VmHWM") - before
+    peak = status("VmHWM")
+    return {"memory": {"peak_bytes": peak, "new_bytes": peak - before, "goal_bytes": 1_500_000_000}}
 
 
 def status(field: str) -> int:

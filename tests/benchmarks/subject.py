@@ -1,5 +1,8 @@
 """What the benchmarks are run on: the book's network and images, random networks of any depth."""
 
+import json
+import subprocess
+import sys
 from copy import deepcopy
 from dataclasses import dataclass, replace
 
@@ -37,6 +40,21 @@ def load(name: str) -> Subject:
     network, path = training.trained(config, dataset)
     about = training.subject(config, dataset, path) | {"data_checksum": dataset.train.checksum}
     return Subject(dataset, config, network.requires_grad_(False), about, devices.find_device())
+
+
+def apart(function: str, on: Subject, repeats: int):
+    """What a function of the benchmarks finds in a process of its own.
+
+    Memory that others have held and freed changes how fast the next allocation is, and a peak.
+    """
+    code = (
+        "import json; from tests.benchmarks import paths, steps, subject; "
+        f"print(json.dumps({function}(subject.load({on.dataset.name!r}), {repeats})))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def untrained(on: Subject, modules: int) -> Subject:

@@ -10,7 +10,7 @@ from helpers import gradients, interventions, measure, paths, recipes, results, 
 from helpers.data import Dataset, Split
 from helpers.data import load as load_data
 from tests.benchmarks import __main__ as command
-from tests.benchmarks import growth, plain, subject, sweeps, timing
+from tests.benchmarks import growth, plain, steps, subject, sweeps, timing
 from tests.benchmarks import paths as paths_bench
 from tests.benchmarks.steps import optimizer
 
@@ -98,7 +98,8 @@ def tiny(monkeypatch, tmp_path):
         (sweeps, "BATCH", 16), (sweeps, "FEW", 16), (sweeps, "DRAWS", 10),
     ):  # fmt: skip
         monkeypatch.setattr(module, name, value)
-    monkeypatch.setattr(paths_bench, "memory", lambda on: {"peak": paths_bench.peak(on)})
+    here = {"paths.memory": paths_bench.memory, "steps.training_steps": steps.training_steps}
+    monkeypatch.setattr(subject, "apart", lambda function, *on: here[function](*on))
     return tmp_path
 
 
@@ -115,11 +116,12 @@ def test_every_experiment_runs(tiny, monkeypatch, capsys):
     printed = capsys.readouterr().out
     for row in rows:
         assert row["experiment"].removeprefix("bench ") in printed
-    monkeypatch.setattr("sys.argv", [*"benchmarks --repeats 1 --only exactness --record".split()])
-    for _ in range(2):
+    for which in ("memory", "exactness", "memory"):
+        argv = f"benchmarks --repeats 1 --only {which} --record".split()
+        monkeypatch.setattr("sys.argv", argv)
         assert command.main() == 0
     recorded = results.read(tiny / "book" / "results")
-    assert [r["experiment"] for r in recorded] == ["bench exactness"]
+    assert [r["experiment"] for r in recorded] == ["bench exactness", "bench memory"]
     assert recorded[0]["value"]["float64 against autograd"] < 1e-12
 
 
@@ -131,3 +133,20 @@ def test_data_that_is_not_there(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["benchmarks"])
     assert command.main() == 1
     assert "error: no such data" in capsys.readouterr().err
+
+
+def test_a_process_of_its_own(monkeypatch):
+    """What it prints last is what comes back."""
+    on = subject.Subject(load_data("digits"), None, None, {}, torch.device("cpu"))
+    here = "print('[1]'); print(json.dumps([len('digits'), 3]))"
+    run = subject.subprocess.run
+    monkeypatch.setattr(
+        subject.subprocess,
+        "run",
+        lambda command, **more: (
+            run([*command[:2], f"import json; {here}"], **more)
+            if "paths.memory(subject.load('digits'), 3)" in command[2]
+            else None
+        ),
+    )
+    assert subject.apart("paths.memory", on, 3) == [6, 3]
