@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, fields
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -136,8 +137,8 @@ def step(
     weight decay nor momentum moves them."""
     epoch_length = len(labels) // config.batch_size
     epoch, batch = divmod(iteration, epoch_length)
-    order = torch.randperm(len(labels), generator=stream(config.seed, "order", epoch))
-    rows = order[batch * config.batch_size :][: config.batch_size].to(images.device)
+    rows = order(config.seed, epoch, len(labels))[batch * config.batch_size :]
+    rows = rows[: config.batch_size].to(images.device)
     generator = stream(config.seed, "iteration", iteration)
     x = dataset.augment(dataset.normalise(images[rows]), generator)
     active = recipes.active_modules(config, len(network.blocks), generator)
@@ -152,6 +153,12 @@ def step(
     loss.backward()
     optimizer.step()
     return loss.detach()
+
+
+@lru_cache(maxsize=1)
+def order(seed: int, epoch: int, count: int) -> Tensor:
+    """The order of `count` images in an epoch."""
+    return torch.randperm(count, generator=stream(seed, "order", epoch))
 
 
 def stream(seed: int, purpose: str, number: int) -> torch.Generator:
