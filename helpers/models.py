@@ -85,8 +85,9 @@ class Subsample(nn.Module):
         self.new_channels = new_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        # (B, C, H, W) -> (B, C + new, H/2, W/2)
-        return F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, self.new_channels))
+        # (B, C, H, W) -> (B, C + new, H/2, W/2).  The mean over one pixel is that pixel; slicing
+        # would hand back gradients that have lost the layout with channels last.
+        return F.pad(F.avg_pool2d(x, 1, stride=2), (0, 0, 0, 0, 0, self.new_channels))
 
 
 class Scaled(nn.Module):
