@@ -32,11 +32,11 @@ ROWS = [
 def test_table():
     lines = speed.table(ROWS).splitlines()
     assert len(lines) == 2 + 5
-    assert lines[2] == "| **exact**<br>scaled | 2.15 h | 2.5 s | **3,090x** | 1,000x, met |"
+    assert lines[2] == ("| **exact**<br>scaled | 2.15 h → 2.5 s | **3,090x**<br>goal 1,000x, met |")
     assert lines[3] == (
-        "| **step**<br>batch 128 | 1.5e+03 ms | 500 ms | **3x** | 3.8x, missed; limit 4.25x |"
-    ).replace("1.5e+03", "1,500")
-    assert lines[4] == "| **batches**<br>no goal | 100 ms | 0.66 ms | **152x** |  |"
+        "| **step**<br>batch 128 | 1.5 s → 500 ms | **3x**<br>goal 3.8x, missed<br>limit 4.25x |"
+    )
+    assert lines[4] == "| **batches**<br>no goal | 100 ms → 0.66 ms | **152x** |"
 
 
 def test_facts():
@@ -53,12 +53,17 @@ def test_growth():
 
 
 def test_provenance():
-    assert "5 repeats, 2 threads, torch " in speed.provenance(ROWS)
+    """A line for each commit, which names what was measured at it."""
+    elsewhere = [row("bench step", FAST) | {"code": {"commit": "f" * 40, "dirty": False}}]
+    first, second = speed.provenance(ROWS + elsewhere).split("<br>")
+    assert first.startswith("exact, batches, exact cut, exactness, memory")
+    assert "5 repeats, 2 threads, torch " in first and "step" not in first
+    assert second.startswith("step: 5 repeats") and "commit ffffffffff" in second
 
 
 @pytest.mark.parametrize(
     "seconds, text",
-    [(7722, "2.15 h"), (7199, "120 min"), (119, "119 s"), (2, "2 s"), (1.5, "1,500 ms")],
+    [(7722, "2.15 h"), (7199, "120 min"), (119, "119 s"), (1, "1 s"), (0.5, "500 ms")],
 )
 def test_duration(seconds, text):
     assert speed.duration(seconds) == text

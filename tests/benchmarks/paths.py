@@ -158,7 +158,7 @@ def signed(subject: Subject, repeats: int, length: int = 10) -> dict[str, dict]:
         | {
             "plain": seconds["plain"] / 20 * needed,
             "goal": 20,
-            "note": f"{what}; plain: 20 paths measured, scaled to the {needed:.3g} it takes",
+            "note": f"{what}; plain: 20 paths measured, scaled to the {needed:,.0f} it takes",
         },
         "signed estimator against our sampled paths": about
         | {"plain": seconds["sampled"] / PATHS * needed, "note": f"{what}; scaled likewise"},
