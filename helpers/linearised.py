@@ -189,13 +189,19 @@ def per_image(values: Tensor, g: Tensor) -> Tensor:
 def exactly(network: nn.Module) -> Iterator[None]:
     """Arithmetic in full float32; running statistics that a pass in train mode moves are put back.
 
-    By default convolutions on recent GPUs round their factors to 10 bits.
+    By default convolutions on recent GPUs round their factors to 10 bits, and other operations do
+    so where a user has allowed it.
     """
+    cpu, gpu = torch.backends.mkldnn, torch.backends
+    operations = (gpu.cudnn.conv, gpu.cuda.matmul, cpu.conv, cpu.matmul)
+    allowed = [operation.fp32_precision for operation in operations]
     before = [(buffer, buffer.clone()) for buffer in network.buffers()]
     try:
-        now = torch.backends.cudnn
-        with now.flags(now.enabled, now.benchmark, 10, now.deterministic, allow_tf32=False):
-            yield
+        for operation in operations:
+            operation.fp32_precision = "ieee"
+        yield
     finally:
+        for operation, precision in zip(operations, allowed, strict=True):
+            operation.fp32_precision = precision
         for buffer, value in before:
             buffer.copy_(value)

@@ -544,17 +544,35 @@ def test_also_after_an_error(four, images, labels, untouched, training, generato
         assert torch.backends.cudnn.allow_tf32
 
 
+def precisions():
+    """How each kind of operation may round its factors."""
+    gpu, cpu = torch.backends, torch.backends.mkldnn
+    return [part.fp32_precision for part in (gpu.cudnn.conv, gpu.cuda.matmul, cpu.conv, cpu.matmul)]
+
+
+@pytest.fixture
+def allow():
+    """Sets what a user may have allowed by the older settings; puts everything back."""
+    before = torch.backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+
+    def allow(convolutions, products):
+        torch.backends.cudnn.allow_tf32 = convolutions
+        torch.set_float32_matmul_precision(products)
+
+    yield allow
+    allow(*before)
+
+
 @modes
-@pytest.mark.parametrize("allowed", [True, False])
-def test_full_float32(four, images, labels, generator, monkeypatch, training, allowed):
-    """Factors are not rounded to 10 bits on the way, whatever holds before and after; other
-    settings are left alone."""
-    cudnn, seen = torch.backends.cudnn, []
-    for name, value in (("allow_tf32", allowed), ("deterministic", True), ("benchmark", True)):
-        monkeypatch.setattr(cudnn, name, value)
+@pytest.mark.parametrize("allowed", [(True, "highest"), (False, "high"), (True, "medium")])
+def test_full_float32(four, images, labels, generator, allow, training, allowed):
+    """Factors are not rounded on the way, whatever holds before and after."""
+    allow(*allowed)
+    cudnn, seen, found = torch.backends.cudnn, [], precisions()
+    assert found != ["ieee"] * 4
 
     def settings(*_):
-        return cudnn.enabled, cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark
+        return tuple(precisions())
 
     class Looks(nn.Module):
         """x; notes the settings on the way there and back."""
@@ -576,8 +594,9 @@ def test_full_float32(four, images, labels, generator, monkeypatch, training, al
     for ask in asked[: 3 if training else 4]:
         seen.clear()
         ask()
-        assert len(seen) >= 2 and set(seen) == {(True, False, True, True)}
-        assert settings() == (True, allowed, True, True)
+        assert len(seen) >= 2 and set(seen) == {("ieee",) * 4}
+        assert precisions() == found
+        assert (cudnn.allow_tf32, torch.get_float32_matmul_precision()) == allowed
 
 
 @modes
