@@ -191,8 +191,9 @@ def sufficient_length(lengths: Tensor, share: float) -> int:
 def longest_of(network: ResidualNetwork, max_length: int | None) -> int:
     """The length up to which lengths are kept apart.  ValueError outside 0..n."""
     n = len(network.blocks)
-    combinatorics.check_length(n, n if max_length is None else max_length)
-    return n if max_length is None else max_length
+    longest = n if max_length is None else max_length
+    combinatorics.check_length(n, longest)
+    return longest
 
 
 def grouped(network: nn.Module, images: Tensor, labels: Tensor, size: int) -> list[slice]:

@@ -87,13 +87,7 @@ def train(
         )
     device, partial = find_device(), path.with_suffix(".partial")
     network = new_network(config, dataset).to(device, memory_format=torch.channels_last).train()
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        lr=config.learning_rate,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-        nesterov=True,
-    )
+    optimizer = new_optimizer(config, network)
     about = {
         "config": asdict(config),
         "code": code_digest(),
@@ -172,6 +166,17 @@ def new_network(config: TrainConfig, dataset: Dataset) -> Network:
     network = recipes.build(config, dataset.channels, len(dataset.classes))
     recipes.survival_probabilities(config, len(network.blocks))
     return network
+
+
+def new_optimizer(config: TrainConfig, network: Network) -> torch.optim.Optimizer:
+    """SGD with Nesterov momentum; `step` sets the learning rate."""
+    return torch.optim.SGD(
+        network.parameters(),
+        lr=config.learning_rate,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        nesterov=True,
+    )
 
 
 def save(path: Path, network: Network, optimizer: torch.optim.Optimizer, about: dict) -> None:

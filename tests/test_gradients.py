@@ -1,7 +1,7 @@
 """Gradients along paths: closed forms, then brute force over all paths, then identities."""
 
 from copy import deepcopy
-from itertools import combinations, product
+from itertools import product
 from math import comb, prod
 
 import pytest
@@ -11,40 +11,16 @@ from torch.nn import functional as F
 
 from helpers import gradients, interventions, models, paths
 from helpers.linearised import SCALE, Linearised
+from tests.toys import Times, symmetric, toy
 
 modes = pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
 places = pytest.mark.parametrize("at_image", [False, True], ids=["first module", "image"])
-
-
-class Times(nn.Module):
-    """a x; from the call numbered `fails` on, an error."""
-
-    def __init__(self, factor, fails=None):
-        super().__init__()
-        self.factor, self.fails, self.calls = factor, fails, 0
-
-    def forward(self, x):
-        self.calls += 1
-        if self.calls == self.fails:
-            raise ArithmeticError("as asked")
-        return self.factor * x
-
-
-def toy(factors):
-    """Residuals a_i x; the images, (B, classes, 1, 1), come out as logits."""
-    blocks = [models.ResidualModule(nn.Identity(), Times(a)) for a in factors]
-    return models.ResidualNetwork(nn.Identity(), blocks, nn.Flatten()).eval()
 
 
 def toy_gradient(factors, x, labels):
     """The gradient at the logits of `toy`: softmax minus one-hot, (B, classes, 1, 1)."""
     logits = x.flatten(1) * prod(1 + a for a in factors)
     return (logits.softmax(1) - F.one_hot(labels, x.shape[1]))[:, :, None, None]
-
-
-def symmetric(factors, k):
-    """The elementary symmetric polynomial e_k."""
-    return sum(prod(chosen) for chosen in combinations(factors, k))
 
 
 def every_sign(n):

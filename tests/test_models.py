@@ -5,19 +5,9 @@ import torch
 from torch import nn
 
 from helpers import architectures, models
+from tests.toys import Times
 
 BASE = {"in_channels": 3, "classes": 10}
-
-
-class Times(nn.Module):
-    """a x."""
-
-    def __init__(self, factor):
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x):
-        return self.factor * x
 
 
 def toy(factors):

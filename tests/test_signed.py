@@ -1,6 +1,6 @@
 """Signed passes: closed forms, then brute force over all paths, then statistics."""
 
-from itertools import combinations, product
+from itertools import product
 from math import prod
 
 import pytest
@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from helpers import gradients, models, paths, signed
 from helpers.linearised import SCALE, Linearised
+from tests.toys import symmetric, toy
 
 modes = pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
 places = pytest.mark.parametrize("at_image", [False, True], ids=["first module", "image"])
@@ -39,32 +40,10 @@ def each(images, times):
     return torch.arange(images).repeat_interleave(times)
 
 
-class Times(nn.Module):
-    """a x."""
-
-    def __init__(self, factor):
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x):
-        return self.factor * x
-
-
-def toy(factors):
-    """Residuals a_i x; the images, (B, classes, 1, 1), come out as logits."""
-    blocks = [models.ResidualModule(nn.Identity(), Times(a)) for a in factors]
-    return models.ResidualNetwork(nn.Identity(), blocks, nn.Flatten()).eval()
-
-
 def toy_size(factors, x, labels):
     """The squared norm of each image's gradient at the logits of `toy`."""
     logits = x.flatten(1) * prod(1 + a for a in factors)
     return (logits.softmax(1) - F.one_hot(labels, x.shape[1])).square().sum(1)
-
-
-def symmetric(factors, k):
-    """The elementary symmetric polynomial e_k."""
-    return sum(prod(chosen) for chosen in combinations(factors, k))
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from helpers import gradients, interventions, measure, models
 from helpers.unravel import unravel
+from tests.toys import Times
 
 TINY = {"block": BasicBlock, "layers": [1, 1, 1, 1], "num_classes": 5}
 SMALL_VIT = {"image_size": 16, "patch_size": 8, "num_layers": 2, "num_heads": 2, "hidden_dim": 8}
@@ -67,17 +68,6 @@ def autograd(model, x, labels):
     x = x.clone().requires_grad_()
     F.cross_entropy(model(x), labels, reduction="sum").backward(inputs=[x])
     return x.grad
-
-
-class Times(nn.Module):
-    """a x."""
-
-    def __init__(self, factor):
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x):
-        return self.factor * x
 
 
 class Chain(nn.Module):

@@ -13,7 +13,7 @@ import time
 
 import torch
 
-from helpers import results
+from helpers import results, speed
 from helpers.data import ROOT
 from tests.benchmarks import growth, paths, subject, sweeps
 
@@ -61,7 +61,7 @@ def row(on: subject.Subject, repeats: int, what: str, value, seconds: float) -> 
     """A result row; `seconds` of the experiment that it belongs to."""
     return results.row(
         **on.about,
-        experiment=f"bench {what}",
+        experiment=speed.PREFIX + what,
         config={"repeats": repeats, "threads": torch.get_num_threads()},
         seed=0,
         seconds=seconds,
@@ -90,7 +90,9 @@ def write(rows: list[dict], record: bool) -> None:
     if record:
         recorded = ROOT / "book" / "results" / "bench.jsonl"
         again = {r["experiment"] for r in rows}
-        kept = [r for r in results.read(recorded.parent) if r["experiment"].startswith("bench ")]
+        kept = [
+            r for r in results.read(recorded.parent) if r["experiment"].startswith(speed.PREFIX)
+        ]
         recorded.unlink(missing_ok=True)
         results.append(recorded, *(r for r in kept if r["experiment"] not in again), *rows)
 

@@ -15,14 +15,6 @@ from tests.benchmarks.timing import alternately
 DRAWS = 8
 
 
-def optimizer(network: torch.nn.Module, config: TrainConfig) -> torch.optim.SGD:
-    """As in `training.train`."""
-    return torch.optim.SGD(
-        network.parameters(), config.learning_rate, config.momentum,
-        weight_decay=config.weight_decay, nesterov=True,
-    )  # fmt: skip
-
-
 def training_steps(subject: Subject, repeats: int) -> dict[str, dict]:
     """A full step against plain float32; 23 of 54 modules against the full step; augmentation."""
     config = replace(subject.config, active=0, precision="auto")
@@ -35,7 +27,11 @@ def training_steps(subject: Subject, repeats: int) -> dict[str, dict]:
         functions[name] = ready(settings, subject, split, steps)
     network = training.new_network(config, data).to(subject.device).train()
     rows = slice(0, config.batch_size)
-    x, y, sgd = data.normalise(split.images[rows]), split.labels[rows], optimizer(network, config)
+    x, y, sgd = (
+        data.normalise(split.images[rows]),
+        split.labels[rows],
+        training.new_optimizer(config, network),
+    )
     seconds = alternately(
         repeats,
         plain=lambda: plain.train_step(network, sgd, x, y),
@@ -65,6 +61,6 @@ def ready(config: TrainConfig, subject: Subject, split: Split, steps: int):
     """Our step, each call the next iterations."""
     network = training.new_network(config, subject.dataset)
     network.to(subject.device, memory_format=torch.channels_last).train()
-    sgd, iterations = optimizer(network, config), count()
+    sgd, iterations = training.new_optimizer(config, network), count()
     fixed = config, subject.dataset, split.images, split.labels, network, sgd
     return lambda: [training.step(*fixed, next(iterations)) for _ in range(steps)]

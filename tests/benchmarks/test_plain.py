@@ -12,7 +12,6 @@ from helpers.data import load as load_data
 from tests.benchmarks import __main__ as command
 from tests.benchmarks import growth, plain, steps, subject, sweeps, timing
 from tests.benchmarks import paths as paths_bench
-from tests.benchmarks.steps import optimizer
 
 
 def test_path_gradient(new_network, images, labels, generator):
@@ -39,8 +38,8 @@ def test_train_step(generator):
         dataset="noise", depth=8, batch_size=16, iterations=2, precision="float32"
     )
     ours = training.new_network(config, data).train()
-    theirs, mine = deepcopy(ours), optimizer(ours, config)
-    sgd = optimizer(theirs, config)
+    theirs, mine = deepcopy(ours), training.new_optimizer(config, ours)
+    sgd = training.new_optimizer(config, theirs)
     for iteration in range(2):
         order = torch.randperm(16, generator=training.stream(config.seed, "order", iteration))
         loss = training.step(config, data, split.images, split.labels, ours, mine, iteration)
