@@ -1,11 +1,18 @@
-"""The networks of the paper: pre-activation ResNet-110 and ResNet-200, VGG-15."""
+"""The networks of the paper: pre-activation ResNet-110 and ResNet-200, VGG-15, highway."""
 
 from functools import partial
 
 import torch
 from torch import nn
 
-from helpers.models import Network, PlainLayer, ResidualModule, ResidualNetwork, Subsample
+from helpers.models import (
+    HighwayModule,
+    Network,
+    PlainLayer,
+    ResidualModule,
+    ResidualNetwork,
+    Subsample,
+)
 
 conv3x3 = partial(nn.Conv2d, kernel_size=3, padding=1, bias=False)
 conv1x1 = partial(nn.Conv2d, kernel_size=1, bias=False)
@@ -63,19 +70,47 @@ def resnet(
     a multiple of 4.  `shortcuts` at downsampling: "subsample" (parameter-free) or "projection".
     Raises ValueError for another depth or kind of shortcut.
     """
-    if depth < 8 or (depth - 2) % 6:
-        raise ValueError(f"depth {depth}: expected 6m + 2, such as 20, 56 or 110")
     if shortcuts not in ("subsample", "projection"):
         raise ValueError(f"shortcuts {shortcuts!r}: expected 'subsample' or 'projection'")
-    blocks, c_in = [], 16
-    for c_out in (16, 32, 64):
-        for position in range((depth - 2) // 6):
-            stride = 2 if position == 0 and c_out != c_in else 1
-            skip = shortcut(shortcuts, c_in, c_out, stride)
-            blocks.append(ResidualModule(skip, basic_residual(c_in, c_out, stride)))
-            c_in = c_out
+    blocks = [
+        ResidualModule(shortcut(shortcuts, *shape), basic_residual(*shape))
+        for shape in cifar_shapes(depth)
+    ]
     network = ResidualNetwork(conv3x3(in_channels, 16), blocks, classifier(64, classes))
     return initialise(network)
+
+
+def cifar_shapes(depth: int) -> list[tuple[int, int, int]]:
+    """Channels in, channels out and stride of the modules of three stages (He et al. 2015)."""
+    if depth < 8 or (depth - 2) % 6:
+        raise ValueError(f"depth {depth}: expected 6m + 2, such as 20, 56 or 110")
+    shapes, c_in = [], 16
+    for c_out in (16, 32, 64):
+        for _ in range((depth - 2) // 6):
+            shapes.append((c_in, c_out, 1 if c_in == c_out else 2))
+            c_in = c_out
+    return shapes
+
+
+def highway(
+    depth: int = 110, in_channels: int = 3, classes: int = 10, gate_bias: float = -3.0
+) -> Network:
+    """Highway network (Eq 3; Srivastava et al. 2015) with the modules of `resnet`, each behind a
+    gate: a 1x1 convolution and a sigmoid (the exclusive gating of He et al. 2016).
+
+    `gate_bias`: of all gates before training; negative, so that the skip connection begins open.
+    Raises ValueError for a depth that is not 6m + 2.
+    """
+    blocks = []
+    for c_in, c_out, stride in cifar_shapes(depth):
+        gate = nn.Conv2d(c_in, c_out, kernel_size=1, stride=stride)
+        transform = basic_residual(c_in, c_out, stride)
+        skip = shortcut("subsample", c_in, c_out, stride)
+        blocks.append(HighwayModule(transform, nn.Sequential(gate, nn.Sigmoid()), skip))
+    network = initialise(Network(conv3x3(in_channels, 16), blocks, classifier(64, classes)))
+    for block in blocks:
+        nn.init.constant_(block.gate[0].bias, gate_bias)
+    return network
 
 
 def resnet200(in_channels: int = 3, classes: int = 1000) -> ResidualNetwork:
@@ -136,6 +171,7 @@ def initialise(network: Network) -> Network:
 ARCHITECTURES = {
     "resnet": resnet,
     "resnet200": resnet200,
+    "highway": highway,
     "vgg15": vgg15,
     "vgg15-plain": partial(vgg15, batch_norm=False),
 }

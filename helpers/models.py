@@ -36,16 +36,20 @@ class PlainLayer(nn.Module):
 
 
 class HighwayModule(nn.Module):
-    """Eq 3: y = f(x) t(x) + x (1 - t(x)), with `gate` giving t(x) in [0, 1]."""
+    """Eq 3: y = f(x) t(x) + x (1 - t(x)), with `gate` giving t(x) in [0, 1].
 
-    def __init__(self, transform: nn.Module, gate: nn.Module):
+    `skip` stands for x where the module changes the shape.
+    """
+
+    def __init__(self, transform: nn.Module, gate: nn.Module, skip: nn.Module | None = None):
         super().__init__()
+        self.skip = nn.Identity() if skip is None else skip
         self.transform = transform
         self.gate = gate
 
     def forward(self, x: Tensor) -> Tensor:
         t = self.gate(x)
-        return self.transform(x) * t + x * (1 - t)
+        return self.transform(x) * t + self.skip(x) * (1 - t)
 
 
 class Network(nn.Module):

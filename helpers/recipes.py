@@ -53,7 +53,8 @@ class TrainConfig:
     @property
     def label(self) -> str:
         """A short name for people, such as "resnet110-cifar10-23of54-s0"."""
-        name = self.model + (str(self.depth) if self.model == "resnet" else "")
+        name = self.model + (str(self.depth) if self.model in DEEP else "")
+        name += "-projection" if self.shortcuts == "projection" else ""
         part = f"-{self.active}active" if self.active else ""
         part += f"-survival{self.survival:g}" if self.survival < 1 else ""
         return f"{name}-{self.dataset.replace('/', '_').replace(':', '-')}{part}-s{self.seed}"
@@ -63,26 +64,40 @@ class TrainConfig:
         return hashlib.sha256((json.dumps(asdict(self)) + data_checksum).encode()).hexdigest()
 
 
+# The models whose depth is a setting.
+DEEP = ("resnet", "highway")
+
 # Iterations that serve a small machine: about 20 epochs of digits, 15 of CIFAR-10.
 SHORT = {"digits": 220, "cifar10": 5850}
 
 
 def reference(dataset: str, iterations: int = 0, **settings) -> TrainConfig:
-    """The run that the book's chapters use on a data set: one-cycle, `iterations` long.
+    """The run that the book's chapters use on a data set.
 
-    `iterations` 0: the book's own length for digits and CIFAR-10, the paper's recipe for a folder.
+    `iterations`: of the one-cycle recipe; 0: the book's own length for digits and CIFAR-10, the
+    paper's recipe for a folder; -1: the paper's recipe for any data set.
     """
-    length = iterations or SHORT.get(dataset)
-    if length is None:
+    length = iterations or SHORT.get(dataset, -1)
+    if length == -1:
         return TrainConfig(dataset=dataset, **settings)
     return TrainConfig(dataset=dataset, recipe="one-cycle", iterations=length, **settings)
+
+
+def milestones(iterations: int) -> list[int]:
+    """Iterations worth looking at along a run: the start, doublings up to a quarter of the way
+    while things change fast, then every eighth."""
+    early = [iterations >> halvings for halvings in range(8, 1, -1)]
+    late = [iterations * eighth // 8 for eighth in range(3, 9)]
+    return sorted({0, *early, *late})
 
 
 def build(config: TrainConfig, in_channels: int, classes: int) -> Network:
     """The network of a run, with its initial weights."""
     settings = {"in_channels": in_channels, "classes": classes}
+    if config.model in DEEP:
+        settings["depth"] = config.depth
     if config.model == "resnet":
-        settings |= {"depth": config.depth, "shortcuts": config.shortcuts}
+        settings["shortcuts"] = config.shortcuts
     return architectures.build(config.model, config.seed, **settings)
 
 
@@ -104,7 +119,7 @@ def survival_probabilities(config: TrainConfig, n: int) -> list[float]:
     Stochastic depth decays linearly with depth, p_l = 1 - l / n (1 - p_n); k of n is uniform.
     Raises ValueError if more modules are to be active than there are.
     """
-    if config.model.startswith("vgg") and (config.active or config.survival < 1):
+    if not config.model.startswith("resnet") and (config.active or config.survival < 1):
         raise ValueError(f"model {config.model!r}: active and survival need residual modules")
     paths.check_length(n, config.active, "number of active modules")
     if config.active:

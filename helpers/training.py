@@ -10,7 +10,7 @@ import argparse
 import hashlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from helpers import checkpoints, recipes, source
+from helpers import checkpoints, recipes, source, unfinished
 from helpers.data import ROOT, Dataset
 from helpers.data import load as load_data
 from helpers.devices import autocast, describe, find_device
@@ -70,21 +70,26 @@ def train(
     dataset: Dataset,
     folder: Path = CACHE,
     save_seconds: float = 60,
+    keep: Sequence[int] = (),
     progress: Callable[..., None] | None = None,
 ) -> Path:
     """Train, resuming a killed run where it was last saved, and return the checkpoint's path.
 
-    A run that is finished, by the code as it is now, returns at once.  `progress` is called after
-    each iteration with the number done, the number of all, and the loss.  Raises ArithmeticError if
-    the weights are no longer finite; OSError if `folder` cannot be written.
+    A run that is finished, by the code as it is now, returns at once.  `keep`: numbers of
+    iterations, 0 to all of them, whose weights are kept beside it (`snapshot`).  `progress` is
+    called after each iteration with the number done, the number of all, and the loss.  Raises
+    ArithmeticError if the weights are no longer finite; OSError if `folder` cannot be written.
     """
     path = Path(folder) / file_name(config, dataset)
-    if path.is_file() and checkpoints.read(path)[1]["code"] == code_digest():
+    kept = {number: snapshot(path, number) for number in keep}
+    if all(is_current(file) for file in (path, *kept.values())):
         return path
     if config.batch_size > len(dataset.train.labels):
         raise ValueError(
             f"batch_size {config.batch_size}: {dataset.name} has {len(dataset.train.labels)} images"
         )
+    if outside := [k for k in keep if not 0 <= k <= config.iterations]:
+        raise ValueError(f"keep {outside}: expected numbers from 0 to {config.iterations}")
     device, partial = find_device(), path.with_suffix(".partial")
     network = new_network(config, dataset).to(device, memory_format=torch.channels_last).train()
     optimizer = new_optimizer(config, network)
@@ -96,22 +101,26 @@ def train(
         "seconds": 0.0,
     }
     if partial.is_file():
-        about = resume(partial, network, optimizer) or about
+        about = unfinished.resume(partial, network, optimizer, code_digest(), kept) or about
     # Fails at once, not after the first minutes, if the folder cannot be written.
-    save(partial, network, optimizer, about)
+    unfinished.save(partial, network, optimizer, about)
     split, begin = dataset.train.to(device), time.monotonic() - about["seconds"]
     saved = time.monotonic()
+    if about["iterations"] in kept:
+        checkpoints.write(kept[about["iterations"]], network.state_dict(), about)
     for iteration in range(about["iterations"], config.iterations):
         loss = step(config, dataset, split.images, split.labels, network, optimizer, iteration)
         now = time.monotonic()
         about |= {"iterations": iteration + 1, "seconds": now - begin}
+        if iteration + 1 in kept:
+            checkpoints.write(kept[iteration + 1], network.state_dict(), about)
         if progress:
             progress(iteration + 1, config.iterations, loss=loss)
         if now - saved >= save_seconds:
-            check_finite(network, iteration)
-            save(partial, network, optimizer, about)
+            unfinished.check_finite(network, iteration)
+            unfinished.save(partial, network, optimizer, about)
             saved = now
-    check_finite(network, config.iterations)
+    unfinished.check_finite(network, config.iterations)
     about |= {"device": describe(device), "data_checksum": dataset.train.checksum}
     checkpoints.write(path, network.state_dict(), about)
     partial.unlink(missing_ok=True)  # Another process may have made the same run.
@@ -179,28 +188,14 @@ def new_optimizer(config: TrainConfig, network: Network) -> torch.optim.Optimize
     )
 
 
-def save(path: Path, network: Network, optimizer: torch.optim.Optimizer, about: dict) -> None:
-    """Write the state of an unfinished run."""
-    moving = {
-        f"momentum.{name}": optimizer.state[p]["momentum_buffer"]
-        for name, p in network.named_parameters()
-        if p in optimizer.state
-    }
-    checkpoints.write(path, network.state_dict() | moving, about)
+def snapshot(path: Path, iteration: int) -> Path:
+    """Where `train` keeps the weights that the run of checkpoint `path` had after an iteration."""
+    return path.with_name(f"{path.stem}-at{iteration}.safetensors")
 
 
-def resume(path: Path, network: Network, optimizer: torch.optim.Optimizer) -> dict | None:
-    """Fill network and optimizer from an unfinished run; None if other code began it."""
-    tensors, about = checkpoints.read(path)
-    if about["code"] != code_digest():
-        return None
-    momentum = {name: tensors.pop(name) for name in list(tensors) if name.startswith("momentum.")}
-    checkpoints.fill(network, tensors, path)
-    for name, p in network.named_parameters():
-        if f"momentum.{name}" in momentum:
-            buffer = torch.empty_like(p.detach()).copy_(momentum[f"momentum.{name}"])
-            optimizer.state[p]["momentum_buffer"] = buffer
-    return about
+def is_current(path: Path) -> bool:
+    """Whether there is a checkpoint that the code as it is now made."""
+    return path.is_file() and checkpoints.read(path)[1]["code"] == code_digest()
 
 
 def file_name(config: TrainConfig, dataset: Dataset) -> str:
@@ -210,16 +205,8 @@ def file_name(config: TrainConfig, dataset: Dataset) -> str:
 
 def code_digest() -> str:
     """A hash of the code that the weights depend on."""
-    rooms = "architectures data devices models paths readers recipes training"
+    rooms = "architectures data devices models paths readers recipes training unfinished"
     return source.digest(*rooms.split())
-
-
-def check_finite(network: Network, iteration: int) -> None:
-    """ArithmeticError unless every weight is finite."""
-    if not all(torch.isfinite(p).all() for p in network.parameters()):
-        raise ArithmeticError(
-            f"training diverged before iteration {iteration}: try a lower learning rate"
-        )
 
 
 def main() -> int:

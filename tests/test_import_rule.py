@@ -37,7 +37,8 @@ MAY_IMPORT = {
     "inference": "models",
     "measure": "interventions models devices inference",
     "recipes": "architectures models paths devices",
-    "training": "recipes data readers models paths devices checkpoints progress source",
+    "unfinished": "checkpoints",
+    "training": "recipes data readers models paths devices checkpoints progress source unfinished",
     "claims": "results paths",
 }
 NOTEBOOK_LIBRARIES = {"IPython", "ipywidgets", "papermill", "nbformat", "jupytext", "matplotlib"}
