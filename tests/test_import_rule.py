@@ -39,6 +39,7 @@ MAY_IMPORT = {
     "recipes": "architectures models paths devices",
     "unfinished": "checkpoints",
     "training": "recipes data readers models paths devices checkpoints progress source unfinished",
+    "batchnorm": "",
     "claims": "results paths",
 }
 NOTEBOOK_LIBRARIES = {"IPython", "ipywidgets", "papermill", "nbformat", "jupytext", "matplotlib"}

@@ -1,29 +1,43 @@
 """The ledger: what the paper claims, the rule for a verdict, and the verdict from result rows.
 
 The rules were written before any result was seen.  Claims A are arithmetic and need no rows; claims
-B are about trained networks and are judged from rows alone.
+B and L are about trained networks and are judged from rows alone.
 """
 
+from collections import Counter
 from dataclasses import dataclass
 
-from helpers.claims import arithmetic, gradients, lesions, training
-from helpers.claims.rows import Missing
+from helpers.claims import arithmetic, discussion, dynamics, gradients, lesions, training
+from helpers.claims.rows import Missing, recipe
 
 REPRODUCED = "reproduced"
 CORRECTED = "reproduced with a correction"
 NOT_REPRODUCED = "not reproduced"
 NOT_RUN = "not run"
 
-LEDGER = arithmetic.LEDGER | lesions.LEDGER | gradients.LEDGER | training.LEDGER
+LEDGER = (
+    arithmetic.LEDGER
+    | training.LEDGER
+    | lesions.LEDGER
+    | gradients.LEDGER
+    | discussion.LEDGER
+    | dynamics.LEDGER
+)
+LEDGER = dict(sorted(LEDGER.items(), key=lambda entry: (entry[0][0], int(entry[0][1:]))))
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A verdict on one claim, what it rests on, and how many samples that is."""
+    """A verdict on one claim, what it rests on, how many samples that is, and the rows."""
 
     verdict: str
     ours: str
-    samples: str
+    samples: str = ""
+    rows: tuple[dict, ...] = ()
+
+    def basis(self) -> str:
+        """Samples and recipes behind a verdict, in words; empty for arithmetic."""
+        return "; ".join(filter(None, [self.samples, *sorted({recipe(r) for r in self.rows})]))
 
 
 def judge(claim: str, rows: list[dict]) -> Verdict:
@@ -36,12 +50,13 @@ def judge(claim: str, rows: list[dict]) -> Verdict:
         raise KeyError(f"claim {claim!r}: expected one of {', '.join(LEDGER)}")
     if claim in arithmetic.LEDGER:
         holds, ours = LEDGER[claim].finding()
-        return Verdict(REPRODUCED if holds else CORRECTED, ours, "")
+        return Verdict(REPRODUCED if holds else CORRECTED, ours)
     try:
-        holds, ours, samples = LEDGER[claim].finding(rows)
+        found = LEDGER[claim].finding(rows)
     except Missing as missing:
-        return Verdict(NOT_RUN, str(missing), "")
-    return Verdict(REPRODUCED if holds else NOT_REPRODUCED, ours, samples)
+        return Verdict(NOT_RUN, str(missing))
+    verdict = REPRODUCED if found.holds else NOT_REPRODUCED
+    return Verdict(verdict, found.ours, found.samples, tuple(found.rows))
 
 
 def report(claims: list[str], recorded: list[dict], here: list[dict]) -> str:
@@ -63,10 +78,31 @@ def report(claims: list[str], recorded: list[dict], here: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def scorecard(kind: str, rows: list[dict]) -> str:
+    """A Markdown table of all claims of a kind, "A", "B" or "L": what the paper says and its
+    number, ours and what it rests on, rule, verdict, and a link to the figure."""
+    lines = ["| the paper says | paper | ours | verdict |", "|---|---|---|---|"]
+    for claim, entry in LEDGER.items():
+        if claim.startswith(kind):
+            found = judge(claim, rows)
+            role = "doc" if "/" in entry.figure else "numref"
+            says = f"**{claim}** ({entry.where}): {entry.says}<br>*Rule*: {entry.rule}"
+            basis = f"<br>*{found.basis()}*" if found.basis() else ""
+            verdict = f"**{found.verdict}**<br>{{{role}}}`{entry.figure}`"
+            lines.append(f"| {says} | {entry.paper} | {found.ours}{basis} | {verdict} |")
+    return "\n".join(lines)
+
+
+def counts(rows: list[dict]) -> dict[str, int]:
+    """How many claims of the ledger have each verdict."""
+    found = Counter(judge(claim, rows).verdict for claim in LEDGER)
+    return {v: found[v] for v in (REPRODUCED, CORRECTED, NOT_REPRODUCED, NOT_RUN)}
+
+
 def sentence(verdict: Verdict) -> str:
     """A verdict in one line: **reproduced**: 98.1% of modules (54 modules)."""
-    samples = f" ({verdict.samples})" if verdict.samples else ""
-    return f"**{verdict.verdict}**: {verdict.ours}{samples}"
+    basis = f" ({verdict.basis()})" if verdict.basis() else ""
+    return f"**{verdict.verdict}**: {verdict.ours}{basis}"
 
 
 def live(text: str) -> str:

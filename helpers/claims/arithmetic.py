@@ -14,11 +14,14 @@ EXACT = "exact arithmetic"
 
 @dataclass(frozen=True)
 class Claim:
-    """Where the paper makes a claim, what it says, the rule, and what counting finds."""
+    """Where the paper makes a claim, what it says and its number, what counting finds, the page
+    of this book that shows it, and the rule."""
 
     where: str
     says: str
+    paper: str
     finding: Callable[[], tuple[bool, str]]
+    figure: str
     rule: str = EXACT
 
 
@@ -96,22 +99,56 @@ def _a12():
     return (2 * 5, 2 * 17) == (10, 34), "2 x (5 to 17) layers, stem and classifier not counted"
 
 
+UNRAVELED, LENGTHS = "notebooks/00_unraveled_view", "fig-path-lengths"
+
 LEDGER = {
-    "A1": Claim("Eq 4-6, Fig 1", "unrolling gives 2^n paths; Eq 6 equals Eq 4", _a1),
-    "A2": Claim("S5, Fig 6a", "path length is Binomial(n, 1/2), centred at n/2", _a2),
-    "A3": Claim("S5", "more than 95% of paths go through 19 to 35 modules", _a3),
-    "A4": Claim("S5", "lengths 5 to 17 are 0.45% of all paths", _a4),
-    "A5": Claim("S4.2", "deleting 10 leaves 2^44, a factor of roughly 10^-6", _a5),
-    "A6": Claim("S1", "most paths of 110 layers are about 55 layers deep", _a6),
-    "A7": Claim("Eq 8, Fig 7", "C(n-d, x) / C(n, x) of the paths of length x remain", _a7),
+    "A1": Claim(
+        "Eq 4-6, Fig 1", "unrolling gives 2^n paths; Eq 6 equals Eq 4", "2^n", _a1, UNRAVELED
+    ),
+    "A2": Claim(
+        "S5, Fig 6a", "path length is Binomial(n, 1/2), centred at n/2", "27", _a2, LENGTHS
+    ),
+    "A3": Claim("S5", "more than 95% of paths go through 19 to 35 modules", "95%", _a3, LENGTHS),
+    "A4": Claim("S5", "lengths 5 to 17 are 0.45% of all paths", "0.45%", _a4, LENGTHS),
+    "A5": Claim(
+        "S4.2",
+        "deleting 10 leaves 2^44, a factor of roughly 10^-6",
+        "10^-6",
+        _a5,
+        "fig-random-deletions",
+    ),
+    "A6": Claim("S1", "most paths of 110 layers are about 55 layers deep", "55", _a6, LENGTHS),
+    "A7": Claim(
+        "Eq 8, Fig 7",
+        "C(n-d, x) / C(n, x) of the paths of length x remain",
+        "Eq 8",
+        _a7,
+        "fig-remaining",
+    ),
     "A8": Claim(
         "S6",
         "after 10 deletions many of the paths of 5 to 17 are valid",
+        "many",
         _a8,
+        "fig-remaining",
         "'many' taken as more than half",
     ),
-    "A9": Claim("S5", "23 modules centre lengths at 11.5; no long path is ever used", _a9),
-    "A10": Claim("S4.1, Fig 2", "a deletion halves the paths; a plain network has one", _a10),
-    "A11": Claim("Eq 3", "a highway network with t = 0.5 is a residual network", _a11),
-    "A12": Claim("abstract", "effective paths are 10 to 34 layers deep", _a12),
+    "A9": Claim(
+        "S5",
+        "23 modules centre lengths at 11.5; no long path is ever used",
+        "none",
+        _a9,
+        LENGTHS,
+    ),
+    "A10": Claim(
+        "S4.1, Fig 2",
+        "a deletion halves the paths; a plain network has one",
+        "half",
+        _a10,
+        UNRAVELED,
+    ),
+    "A11": Claim(
+        "Eq 3", "a highway network with t = 0.5 is a residual network", "equal", _a11, UNRAVELED
+    ),
+    "A12": Claim("abstract", "effective paths are 10 to 34 layers deep", "10 to 34", _a12, LENGTHS),
 }

@@ -9,35 +9,96 @@ class Missing(LookupError):
 
 
 @dataclass(frozen=True)
-class Claim:
-    """Where the paper makes a claim, what it says, the rule, and what rows find.
+class Finding:
+    """Whether a rule is met, what was measured, on how many samples, and the rows behind it."""
 
-    A finding is whether the rule is met, what was measured, and how many samples that rests on.
-    """
+    holds: bool
+    ours: str
+    samples: str
+    rows: list[dict]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Where the paper makes a claim, what it says and its number, the rule, what rows find, and
+    the figure of this book that shows it."""
 
     where: str
     says: str
+    paper: str
     rule: str
-    finding: Callable[[list[dict]], tuple[bool, str, str]]
+    finding: Callable[[list[dict]], Finding]
+    figure: str
 
 
-def select(rows: list[dict], experiment: str, what: str, keep=lambda row: True) -> list[dict]:
-    """The rows of an experiment that `keep` accepts; Missing, with `what`, if there are none.
+# The ledger's defaults where the paper leaves a setting open.  Rows of a variant do not decide.
+DEFAULTS = {
+    "shortcuts": "subsample",
+    "active": 0,
+    "survival": 1.0,
+    "at_image": False,
+    "batch_norm": "running",
+    "spare_downsampling": False,
+}
+FULL = {"model": "resnet"}
+PLAIN = {"model": "vgg15"}
+HIGHWAY = {"model": "highway"}
+STOCHASTIC = {"model": "resnet", "survival": 0.5}
+
+
+def matching(rows: list[dict], experiment: str, **wanted) -> list[dict]:
+    """The rows of an experiment whose configuration is `wanted`, and by default elsewhere.
+
+    A setting given as None may be anything.  Of a network measured twice, the last row.
+    """
+    wanted = DEFAULTS | wanted
+    found = {}
+    for row in rows:
+        config = DEFAULTS | row["config"]
+        if row["experiment"] == experiment and all(
+            value is None or config[name] == value for name, value in wanted.items()
+        ):
+            found[tuple(sorted(config.items())), row["dataset"], row["seed"]] = row
+    return list(found.values())
+
+
+def by_recipe(rows: list[dict]) -> list[list[dict]]:
+    """Rows of networks that differ in their seeds alone, the longest training first."""
+    groups: dict[tuple, list[dict]] = {}
+    for row in rows:
+        config = row["config"]
+        alike = (config["iterations"], config["depth"], config["recipe"], row["dataset"])
+        groups.setdefault(alike, []).append(row)
+    return [groups[key] for key in sorted(groups, reverse=True)]
+
+
+def select(rows: list[dict], experiment: str, what: str, **wanted) -> list[dict]:
+    """`matching` rows of the longest recipe; Missing, with `what`, if there are none.
 
     Rows of several networks of a kind (seeds) are averaged by the rules, never chosen from.
     """
-    found = [r for r in rows if r["experiment"] == experiment and keep(r)]
+    found = by_recipe(matching(rows, experiment, **wanted))
     if not found:
         raise Missing(f"no rows of {what}")
-    return found
+    return found[0]
 
 
-def is_plain(row: dict) -> bool:
-    """Whether a row is of a network without skip connections."""
-    return row["config"]["model"].startswith("vgg")
+def pairs(
+    rows: list[dict], experiment: str, one: dict, other: dict, least: int = 1
+) -> tuple[list[dict], list[dict]]:
+    """Rows of two kinds of network by the same recipe, at least `least` seeds of each.
+
+    The longest recipe that has them; Missing if none does.
+    """
+    for a in by_recipe(matching(rows, experiment, **one)):
+        for b in by_recipe(matching(rows, experiment, **other)):
+            if min(len(a), len(b)) >= least and by_recipe(a + b) == [a + b]:
+                return a, b
+    raise Missing(f"no rows of {experiment} with {least} or more seeds of both kinds by one recipe")
 
 
-def is_full(row: dict) -> bool:
-    """Whether a row is of a residual network trained with all modules active."""
-    config = row["config"]
-    return not is_plain(row) and config["active"] == 0 and config["survival"] == 1
+def recipe(row: dict) -> str:
+    """How the network of a row was trained, in words."""
+    if row["config"]["recipe"] == "paper":
+        return "the paper's recipe"
+    return f"short recipe, {row['config']['iterations']:,} iterations"

@@ -1,0 +1,53 @@
+"""Batch norm's two kinds of numbers, exchanged: the statistics it measures and the scales it learns.
+
+Both return a copy; the network is not changed.
+"""
+
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+
+
+def norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+    """The batch norms of a network, in order.  ValueError if there are none."""
+    found = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
+    if not found:
+        raise ValueError("this network has no batch norm: nothing to exchange")
+    return found
+
+
+@torch.no_grad()
+def with_statistics_of(network: nn.Module, images: Tensor, batch_size: int = 128) -> nn.Module:
+    """A copy in eval mode whose means and variances are those of `images`, with all modules active.
+
+    `images`: normalised, (N, C, H, W); the statistics are the average over their whole batches.
+    Raises ValueError if there is none.
+    """
+    if len(images) < batch_size:
+        raise ValueError(f"{len(images)} images: expected at least a batch of {batch_size}")
+    copy = deepcopy(network)
+    before = [(part, part.momentum) for part in norms(copy)]
+    for part, _ in before:
+        part.reset_running_stats()
+        part.momentum = None  # The average over all batches, all alike.
+    copy.train()
+    for start in range(0, len(images) - batch_size + 1, batch_size):
+        x = images[start : start + batch_size]
+        copy(x.contiguous(memory_format=torch.channels_last))
+    for part, momentum in before:
+        part.momentum = momentum
+    return copy.eval()
+
+
+@torch.no_grad()
+def with_scales_of(network: nn.Module, other: nn.Module) -> nn.Module:
+    """A copy whose batch norms multiply by the learned scales of `other`, a network of the same
+    architecture (ValueError otherwise); everything else stays."""
+    copy = deepcopy(network)
+    theirs, ours = norms(other), norms(copy)
+    if [part.num_features for part in theirs] != [part.num_features for part in ours]:
+        raise ValueError("the batch norms of the two networks differ: expected one architecture")
+    for mine, given in zip(ours, theirs, strict=True):
+        mine.weight.copy_(given.weight)
+    return copy
