@@ -1,4 +1,4 @@
-"""Batch norm's two kinds of numbers, exchanged: the statistics it measures and the scales it learns.
+"""What batch norm measures, its statistics, and what it learns, its scales: exchanged.
 
 Both return a copy; the network is not changed.
 """

@@ -4,6 +4,7 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart; line sty
 the same distinction in grey print.  Errors come as shares, 0 to 1, and are shown in percent.
 """
 
+from collections.abc import Callable
 from math import comb
 
 import matplotlib.pyplot as plt
@@ -31,6 +32,26 @@ def canvas(panels: int = 1, height: float = 3.5) -> tuple[Figure, np.ndarray]:
     plt.rcParams.update(STYLE)
     figure, axes = plt.subplots(panels, 1, figsize=(5.4, height * panels), squeeze=False)
     return figure, axes[:, 0]
+
+
+def both(
+    draw: Callable[..., Axes], recorded: tuple | None, live: tuple, height: float = 3.5, **options
+) -> tuple[Figure, np.ndarray]:
+    """One plot twice: of the recorded rows above, of what this machine has measured below.
+
+    `recorded` and `live`: what `draw` takes after the axes; `recorded` None says "not recorded".
+    """
+    figure, axes = canvas(2, height)
+    for ax, name, tables in zip(
+        axes, ("Recorded: CIFAR-10", "Live"), (recorded, live), strict=True
+    ):
+        if tables is None:
+            ax.set_axis_off()
+            ax.text(0.5, 0.5, "not recorded yet", ha="center", transform=ax.transAxes)
+        else:
+            draw(ax, *tables, **options)
+        ax.set_title(name)
+    return figure, axes
 
 
 def percent(values) -> np.ndarray:
@@ -122,12 +143,12 @@ def remaining_paths(
     return ax
 
 
-def gradient_norms(ax: Axes, sampled: dict, signed: dict, by_length: dict, fit: tuple) -> Axes:
+def gradient_norms(ax: Axes, sampled: dict, signed: dict, by_length: dict, fit) -> Axes:
     """Figure 6b: the gradient norm of a path against its length, by three estimators.
 
     `sampled`: `lengths`, `mean`, `p10`, `p90` of sampled paths; `signed`: `rms`, from length 0;
-    `by_length`: `norms` of the summed gradients, from length 0; `fit`: slope and intercept of
-    log10 mean norm.
+    `by_length`: `norms` of the summed gradients, from length 0; `fit`: a line through
+    log10 of the mean, with `slope` and `intercept`.
     """
     k = np.array(sampled["lengths"])
     n = len(by_length["norms"]) - 1
@@ -137,7 +158,14 @@ def gradient_norms(ax: Axes, sampled: dict, signed: dict, by_length: dict, fit: 
     ax.plot(every[: len(signed["rms"])], signed["rms"], color=GREEN, ls="-.", label="signed, RMS")
     average = np.array(by_length["norms"]) / counts
     ax.plot(every, average, color=ORANGE, ls="--", label="exact, norm of the mean path")
-    ax.plot(k, 10.0 ** (fit[0] * k + fit[1]), color="black", lw=1, ls=":", label="exponential fit")
+    ax.plot(
+        k,
+        10.0 ** (fit.slope * k + fit.intercept),
+        color="black",
+        lw=1,
+        ls=":",
+        label="exponential fit",
+    )
     ax.set(xlabel="path length (modules)", ylabel="gradient norm", yscale="log")
     ax.legend(loc="lower left")
     return ax

@@ -55,7 +55,7 @@ import torch
 from IPython.display import Markdown
 
 from helpers import claims, figures, gradients, parameters, paths, results, training
-from helpers.claims.gradients import decay, product_shares
+from helpers.claims.gradients import decay, share_curves
 from helpers.data import Split, load
 from helpers.devices import find_device
 from helpers.progress import Progress
@@ -67,7 +67,7 @@ from helpers.signed import mean_squares
 dataset: str = "digits"  # digits, cifar10 or folder:PATH
 model: str = "resnet"  # resnet, or resnet200 for images of 224 pixels
 depth: int = 110  # layers of the resnet, 6m + 2; 110 layers are 54 modules
-iterations: int = 0  # of training; 0: the book's own number for this data set
+iterations: int = 0  # of training; 0: the book's own number for this data set; -1: the paper's
 checkpoint: str = ""  # a trained network's file; empty: the book's, or train one
 image_size: int = 224  # pixels, side of a folder's images
 seed: int = 0  # of the weights, the training order and the draws below
@@ -75,6 +75,7 @@ n_images: int = 32  # training images, drawn at random
 n_samples: int = 100  # sampled paths for each length (paper: 1000)
 n_signed: int = 8  # signed passes an image on average, at least 2
 at_image: bool = False  # measure at the image, not at the first module's input
+batch_statistics: bool = False  # batch norm as in training, with the statistics of the batch
 runs_dir: str = "runs"  # where checkpoints and rows go, from the root
 
 # %% tags=["remove-cell"]
@@ -91,6 +92,7 @@ data = load(dataset, image_size=image_size)
 folder, rows_file = root / runs_dir / "checkpoints", root / runs_dir / "results/04_gradients.jsonl"
 config = reference(dataset, iterations, model=model, depth=depth, seed=seed)
 network, path = training.trained(config, data, folder, checkpoint, progress=Progress(config.label))
+network.train(batch_statistics)
 
 # %%
 generator = torch.Generator().manual_seed(seed)
@@ -99,7 +101,8 @@ batch = Split(data.train.images[chosen], data.train.labels[chosen]).to(find_devi
 images, labels = data.normalise(batch.images), batch.labels
 n, common = len(network.blocks), training.subject(config, data, path)
 common |= {"data_checksum": batch.checksum, "seed": seed}
-common |= {"config": asdict(config) | {"at_image": at_image, "images": n_images}}
+variant = {"at_image": at_image, "batch_statistics": batch_statistics, "images": n_images}
+common |= {"config": asdict(config) | variant}
 print(f"{n} modules, 2^{n} paths, {len(labels)} training images")
 
 # %% [markdown]
@@ -197,19 +200,24 @@ results.append(rows_file, *live)
 
 # %%
 value = sampled["value"]
-fit = decay(np.array(lengths), np.array(value["mean"]))
+fit = decay(value)
 print(f"each module multiplies the norm by ~{10**fit.slope:.3f}; R^2 of the line ~{fit.rvalue**2:.4f}")
 for k in (k for k in (1, 5, 10, 17, 30, 54) if k <= n):
     print(f"length {k:2}: mean ~{value['mean'][k - 1]:.1e}, RMS ~{signed['value']['rms'][k]:.1e},"
           f" all paths together ~{exact['value']['norms'][k]:.1e}")
 
-# %% mystnb={"image": {"alt": "Gradient norm of a path on a logarithmic axis against path length, by three estimators. The mean of sampled paths falls close to a straight line, the root mean square from signed passes lies above it, the norm of the average over all paths of a length lies below."}, "figure": {"name": "fig-gradient-norms", "caption": "The gradient that arrives along a path, by its length (the paper's Figure 6b). Sampled: mean and range over paths. Signed: root mean square over all paths. Exact: norm of the average over all paths, which is smaller where paths cancel. Live: measured on this machine, on the data set named above."}}
-fig, (ax,) = figures.canvas(height=4)
-figures.gradient_norms(ax, sampled["value"], signed["value"], exact["value"], (fit.slope, fit.intercept))
+# %% mystnb={"image": {"alt": "Gradient norm of a path on a logarithmic axis against path length, by three estimators. The mean of sampled paths falls close to a straight line, the root mean square from signed passes lies above it, the norm of the average over all paths of a length lies below."}, "figure": {"name": "fig-gradient-norms", "caption": "The gradient that arrives along a path, by its length (the paper's Figure 6b). Sampled: mean and range over paths. Signed: root mean square over all paths. Exact: norm of the average over all paths, which is smaller where paths cancel. Above: recorded, 110 layers on CIFAR-10. Below: measured on this machine, on the data set named above."}}
+recorded = results.read(root / "book/results")
+names = ("sampled_norms", "signed_norms", "by_length")
+shown = [claims.example(recorded, name, **claims.FULL) for name in names]
+here = [row["value"] for row in (sampled, signed, exact)]
+there = [row["value"] for row in shown] if all(shown) else None
+tables = there and (*there, decay(there[0]))
+fig, axes = figures.both(figures.gradient_norms, tables, (*here, fit), height=4)
 plt.show()
 
 # %% tags=["remove-input"]
-Markdown("<br>".join(claims.live(results.provenance(row)) for row in live))
+Markdown(claims.sources(shown, live))
 
 # %% [markdown]
 # A few loud paths make the root mean square larger than the mean. That is also why sampled means are
@@ -225,24 +233,26 @@ Markdown("<br>".join(claims.live(results.provenance(row)) for row in live))
 # A share may be negative, where the paths of a length work against the rest.
 
 # %%
-product = product_shares(np.array(lengths), np.array(value["mean"]), n)
-rms_product = product_shares(np.arange(n + 1), np.array(signed["value"]["rms"]), n)
-by_name = {
-    "count x mean norm (paper)": (lengths, product),
-    "count x RMS norm (signed)": (list(range(n + 1)), rms_product),
-    "exact share": (list(range(n + 1)), exact["value"]["shares"]),
-}
-for name, (ks, values) in by_name.items():
-    pairs = list(zip(ks, values, strict=True))
-    inside = 100 * sum(v for k, v in pairs if 5 <= k <= 17)
-    beyond = 100 * sum(v for k, v in pairs if k > 20)
-    mean = sum(k * v for k, v in pairs)
-    print(f"{name}: 5 to 17 ~{inside:.1f} %, beyond 20 ~{beyond:.2g} %, mean length ~{mean:.1f}")
+curves = share_curves(*here)
+print("Here:")
+for name, (ks, values) in curves.items():
+    inside, beyond = (100 * values[band].sum() for band in ((5 <= ks) & (ks <= 17), ks > 20))
+    print(f"{name}: 5 to 17 ~{inside:.1f} %, beyond 20 ~{beyond:.2g} %, mean ~{ks @ values:.1f}")
 
-# %% mystnb={"image": {"alt": "Share of the gradient by path length, three curves: the paper's product of count and mean norm, the product of count and root mean square norm, and the exact share. All peak at short lengths far below half the number of modules; the range of 5 to 17 modules is shaded."}, "figure": {"name": "fig-gradient-shares", "caption": "How much of the gradient paths of each length contribute (the paper's Figure 6c), by its product and exactly. Shaded: the paper's effective paths. Live: measured on this machine, on the data set named above."}}
-fig, (ax,) = figures.canvas(height=4)
-figures.gradient_shares(ax, by_name)
+# %%
+recorded_curves = share_curves(*there) if there else {}
+print("Recorded:")
+for name, (ks, values) in recorded_curves.items():
+    inside, beyond = (100 * values[band].sum() for band in ((5 <= ks) & (ks <= 17), ks > 20))
+    print(f"{name}: 5 to 17 {inside:.1f} %, beyond 20 {beyond:.2g} %, mean {ks @ values:.1f}")
+
+# %% mystnb={"image": {"alt": "Share of the gradient by path length, three curves: the paper's product of count and mean norm, the product of count and root mean square norm, and the exact share. All peak at short lengths far below half the number of modules; the range of 5 to 17 modules is shaded."}, "figure": {"name": "fig-gradient-shares", "caption": "How much of the gradient paths of each length contribute (the paper's Figure 6c), by its product and exactly. Shaded: the paper's effective paths. Above: recorded, 110 layers on CIFAR-10. Below: measured on this machine, on the data set named above."}}
+tables = (recorded_curves,) if there else None
+fig, axes = figures.both(figures.gradient_shares, tables, (curves,), height=4)
 plt.show()
+
+# %% tags=["remove-input"]
+Markdown(claims.sources(shown, live))
 
 # %% [markdown]
 # ## Do the paths of a length agree?
@@ -264,7 +274,6 @@ for k in (k for k in (1, 2, 3, 5, 8, 12, 17, 25) if k <= n):
 # rows above, where the rule is an indication and no more.
 
 # %% tags=["hide-input"]
-recorded = results.read(root / "book/results")
 Markdown(claims.report(["B9", "B10", "B11", "A12"], recorded, live))
 
 # %% [markdown]

@@ -1,5 +1,7 @@
 """Figures: every function draws the table it is given, and returns the axes it was given."""
 
+from types import SimpleNamespace
+
 import matplotlib
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ def sampled():
     return SAMPLED | {"p90": [1e-2, 1e-4, 1e-6]}
 
 
+LINE = SimpleNamespace(slope=-2, intercept=0)
 DRAW = {
     "deletion": lambda ax: figures.deletion(ax, RESIDUAL, {"errors": [0.9, 0.8]}),
     "random_deletions": lambda ax: figures.random_deletions(ax, RANDOM | {"intact": 0.08}),
@@ -27,7 +30,7 @@ DRAW = {
     "path_lengths": lambda ax: figures.path_lengths(ax, [0.25, 0.5, 0.25], {"all": (0, 2)}),
     "remaining_paths": lambda ax: figures.remaining_paths(ax, {1: [1, 0.5, 0], 2: [1, 0, 0]}),
     "gradient_norms": lambda ax: figures.gradient_norms(
-        ax, sampled(), {"rms": [1, 1e-2, 1e-4, 1e-6]}, {"norms": [1, 1e-2, 1e-4, 1e-6]}, (-2, 0)
+        ax, sampled(), {"rms": [1, 1e-2, 1e-4, 1e-6]}, {"norms": [1, 1e-2, 1e-4, 1e-6]}, LINE
     ),
     "gradient_shares": lambda ax: figures.gradient_shares(ax, {"exact": ([0, 1], [0.4, 0.6])}),
     "growth": lambda ax: figures.growth(ax, "modules", GROWTH),

@@ -40,6 +40,8 @@ MAY_IMPORT = {
     "unfinished": "checkpoints",
     "training": "recipes data readers models paths devices checkpoints progress source unfinished",
     "batchnorm": "",
+    "shelf": "training measure checkpoints results data devices recipes",
+    "reference": "shelf training recipes results data checkpoints progress devices source",
     "claims": "results paths",
 }
 NOTEBOOK_LIBRARIES = {"IPython", "ipywidgets", "papermill", "nbformat", "jupytext", "matplotlib"}

@@ -8,7 +8,23 @@ from collections import Counter
 from dataclasses import dataclass
 
 from helpers.claims import arithmetic, discussion, dynamics, gradients, lesions, training
-from helpers.claims.rows import Missing, recipe
+from helpers.claims.rows import FULL, HIGHWAY, PLAIN, STOCHASTIC, Missing, example, recipe
+from helpers.results import provenance
+
+__all__ = [
+    "FULL",
+    "HIGHWAY",
+    "PLAIN",
+    "STOCHASTIC",
+    "counts",
+    "example",
+    "judge",
+    "live",
+    "report",
+    "scorecard",
+    "sentence",
+    "sources",
+]
 
 REPRODUCED = "reproduced"
 CORRECTED = "reproduced with a correction"
@@ -103,6 +119,12 @@ def sentence(verdict: Verdict) -> str:
     """A verdict in one line: **reproduced**: 98.1% of modules (54 modules)."""
     basis = f" ({verdict.basis()})" if verdict.basis() else ""
     return f"**{verdict.verdict}**: {verdict.ours}{basis}"
+
+
+def sources(recorded: list[dict | None], here: list[dict]) -> str:
+    """Markdown: where the numbers of a figure come from, a line for each row."""
+    lines = [f"Recorded: {provenance(row)}" for row in recorded if row]
+    return "<br>".join(lines + [live(f"Here: {provenance(row)}") for row in here])
 
 
 def live(text: str) -> str:

@@ -32,16 +32,34 @@ def arrived(lengths: np.ndarray, mean: np.ndarray) -> np.ndarray:
     return (mean > 0) & (lengths > 0)
 
 
-def decay(lengths: np.ndarray, mean: np.ndarray):
+def decay(sampled_norms: dict):
     """The line through log10 of the mean norms against path length, as `scipy.stats.linregress`
-    gives it; lengths at which nothing arrived are left out."""
+    gives it, from the value of a row; lengths at which nothing arrived are left out."""
+    lengths, mean = np.array(sampled_norms["lengths"]), np.array(sampled_norms["mean"])
     seen = arrived(lengths, mean)
     return stats.linregress(lengths[seen], np.log10(mean[seen]))
 
 
+def share_curves(sampled_norms: dict, signed_norms: dict, by_length: dict) -> dict[str, tuple]:
+    """Figure 6c by three estimators, from the values of rows: name -> (lengths, shares)."""
+    lengths, n = np.array(sampled_norms["lengths"]), sampled_norms["modules"]
+    every = np.arange(n + 1)
+    return {
+        "count x mean norm (paper)": (
+            lengths,
+            product_shares(lengths, np.array(sampled_norms["mean"]), n),
+        ),
+        "count x RMS norm (signed)": (
+            every,
+            product_shares(every, np.array(signed_norms["rms"]), n),
+        ),
+        "exact share": (every, np.array(by_length["shares"])),
+    }
+
+
 def _b9(rows):
     lengths, mean, found = sampled(rows)
-    fit = decay(lengths, mean)
+    fit = decay({"lengths": lengths, "mean": mean})
     ours = f"R^2 {fit.rvalue**2:.4f}, a factor of {10**fit.slope:.2g} a module"
     used = lengths[arrived(lengths, mean)]
     span = f"lengths {used.min()} to {used.max()}, {found[0]['samples']} paths each"

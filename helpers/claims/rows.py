@@ -37,7 +37,7 @@ DEFAULTS = {
     "active": 0,
     "survival": 1.0,
     "at_image": False,
-    "batch_norm": "running",
+    "batch_statistics": False,
     "spare_downsampling": False,
 }
 FULL = {"model": "resnet"}
@@ -95,6 +95,12 @@ def pairs(
             if min(len(a), len(b)) >= least and by_recipe(a + b) == [a + b]:
                 return a, b
     raise Missing(f"no rows of {experiment} with {least} or more seeds of both kinds by one recipe")
+
+
+def example(rows: list[dict], experiment: str, **wanted) -> dict | None:
+    """Of the rows that `select` would give, the first seed's, to be shown; None without rows."""
+    found = by_recipe(matching(rows, experiment, **wanted))
+    return min(found[0], key=lambda row: row["seed"]) if found else None
 
 
 def recipe(row: dict) -> str:

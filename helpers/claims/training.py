@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from scipy import stats
 
-from helpers.claims.rows import FULL, Claim, Finding, pairs, select
+from helpers.claims.rows import FULL, Claim, Finding, Missing, pairs, select
 
 
 def welch(a: np.ndarray, b: np.ndarray) -> float:
@@ -27,6 +27,24 @@ def spread(values: np.ndarray) -> str:
     """Mean and, of several, the standard deviation over seeds."""
     deviation = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
     return f"{values.mean():.2f}{deviation}%"
+
+
+def compared(rows: list[dict], active: int) -> tuple[dict[str, list[float]], list[dict]]:
+    """Test errors, as shares, of networks trained on all modules and on `active` of them, by name
+    and paired by seed; and the rows.  Both empty where there are none."""
+    try:
+        a, b = pairs(rows, "training", FULL, FULL | {"active": active})
+    except Missing:
+        return {}, []
+    common = sorted({r["seed"] for r in a} & {r["seed"] for r in b})
+    kinds = [{r["seed"]: r for r in found} for found in (a, b)]
+    n = a[0]["value"]["modules"]
+    names = (f"all {n} modules", f"{active} of {n} modules")
+    errors = {
+        name: [kind[seed]["value"]["error"] for seed in common]
+        for name, kind in zip(names, kinds, strict=True)
+    }
+    return errors, [kind[seed] for kind in kinds for seed in common]
 
 
 def _b1(rows):

@@ -1,0 +1,230 @@
+"""The reference study: every network and every experiment behind the book's recorded results.
+
+    python -m helpers.reference                          all parts that are not finished
+    python -m helpers.reference --list                   the parts, and which are finished
+    python -m helpers.reference resnet110 deletion       these parts alone
+
+A part is finished when its rows are in book/results; delete that file to run the part again.  A
+part that was interrupted goes on where its training was saved last.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from helpers import checkpoints, results, shelf, source, training
+from helpers.data import ROOT, load
+from helpers.devices import find_device
+from helpers.progress import Progress
+from helpers.recipes import TrainConfig, milestones, reference
+
+RECORDED, RUNS = ROOT / "book" / "results", ROOT / "runs" / "reference"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a study is.
+
+    `main`: iterations of the network that most chapters look at; `others`: of networks that are
+    compared with each other (-1: the paper's recipe); `images`: test images for lesions by the
+    hundred (0: all).
+    """
+
+    main: int
+    others: int
+    images: int
+
+
+SIZES = {"paper": Size(-1, -1, 0), "short": Size(5850, 1560, 1000)}
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A notebook with parameters, and which of its rows are recorded: of some experiments, and of
+    networks whose configuration holds `where`."""
+
+    notebook: str
+    parameters: dict
+    records: tuple[str, ...]
+    where: dict = field(default_factory=dict)
+
+    def keeps(self, row: dict) -> bool:
+        """Whether a row of the notebook is recorded."""
+        return row["experiment"] in self.records and self.where.items() <= row["config"].items()
+
+
+def networks(size: Size) -> dict[str, TrainConfig]:
+    """The networks of the study, by the name of their part."""
+    some = {"dataset": "cifar10", "iterations": size.others}
+    found = {"resnet110": reference("cifar10", size.main)}
+    for seed in range(3):
+        found[f"all-modules-{seed}"] = reference(**some, seed=seed)
+        found[f"23-modules-{seed}"] = reference(**some, seed=seed, active=23)
+    found |= {
+        "stochastic-depth": reference(**some, survival=0.5),
+        "highway": reference(**some, model="highway"),
+        "vgg15": reference(**some, model="vgg15"),
+        "vgg15-plain": reference(**some, model="vgg15-plain"),
+        "projection": reference(**some, shortcuts="projection"),
+    }
+    # At the paper's size the first of the seeds is the network that all chapters look at.
+    return {
+        name: config
+        for name, config in found.items()
+        if name == "resnet110" or config != found["resnet110"]
+    }
+
+
+def chapters(size: Size) -> dict[str, Chapter]:
+    """The experiments of the study, by the name of their part."""
+    main = {"dataset": "cifar10", "iterations": size.main}
+    others = main | {"iterations": size.others}
+    alone = {"with_plain": False, "max_deleted": 1, "n_draws": 1, "n_images_random": 1}
+    plain = {"plain_iterations": size.others}
+    few = {"n_images": size.images, "n_draws": 50}
+    lesions = main | {"n_images_random": size.images, "n_draws": 50}
+    spared = lesions | {"n_images": 1, "with_plain": False, "spare_downsampling": True}
+    bare = main | plain | alone | {"n_images": 1000, "with_plain": True}
+    paths = main | {"n_images": 128, "n_samples": 1000, "n_signed": 32}
+    variant = paths | {"n_images": 32}
+    one, several = ("deletion",), ("random_deletions",)
+    gradients = ("by_length", "sampled_norms", "signed_norms")
+    return {
+        "gradients": Chapter("04_path_gradients", paths, gradients),
+        "deletion": Chapter("01_deletion", lesions | plain, one + several),
+        "reordering": Chapter("02_reordering", main | few, ("reordering",)),
+        "dynamics": Chapter("07_dynamics", others | {"n_images": 128}, ("dynamics", "scaling")),
+        "discussion": Chapter("06_discussion", others | {"depth": 110}, ("deletion", "gates")),
+        "effective": Chapter("05_effective_paths", others | {"depth": 110}, ("test_time",)),
+        "gradients-at-image": Chapter("04_path_gradients", variant | {"at_image": True}, gradients),
+        "gradients-batch": Chapter(
+            "04_path_gradients", variant | {"batch_statistics": True}, gradients
+        ),
+        "deletion-spared": Chapter("01_deletion", spared, several),
+        "deletion-projection": Chapter(
+            "01_deletion", others | alone | {"shortcuts": "projection"}, one
+        ),
+        "deletion-vgg15-plain": Chapter(
+            "01_deletion",
+            bare | {"plain_model": "vgg15-plain"},
+            one,
+            {"model": "vgg15-plain"},
+        ),
+    }
+
+
+def run_network(name: str, config: TrainConfig) -> list[dict]:
+    """Train a network unless it is on the shelf, put it there, and return its row."""
+    data = load(config.dataset)
+    path = training.SHELF / training.file_name(config, data)
+    if not path.is_file():
+        keep = milestones(config.iterations) if name == "all-modules-0" else ()
+        path = training.train(config, data, keep=keep, progress=Progress(config.label))
+    return [shelf.publish(config, data, path, training.SHELF)]
+
+
+def run_chapter(name: str, chapter: Chapter) -> list[dict]:
+    """Run a notebook by papermill and return the rows that are to be recorded.
+
+    Raises CalledProcessError if a cell failed; papermill has said which by then.
+    """
+    folder = RUNS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("results/*.jsonl"):
+        old.unlink()  # Of a run that was interrupted.
+    notebook = ROOT / "notebooks" / f"{chapter.notebook}.ipynb"
+    settings = folder / "parameters.json"
+    settings.write_text(json.dumps(chapter.parameters | {"runs_dir": str(folder)}))
+    command = [sys.executable, "-m", "papermill", str(notebook), str(folder / "out.ipynb")]
+    command += ["-f", str(settings), "-k", "python3", "--log-output", "--no-progress-bar"]
+    subprocess.run(command, check=True, cwd=ROOT)
+    return [row for row in results.read(folder / "results") if chapter.keeps(row)]
+
+
+def run(parts: dict[str, Callable[[], list[dict]]]) -> None:
+    """Run the parts that are not finished, one after the other, and record their rows.
+
+    Raises RuntimeError if the code differs from its commit: a row must say what made it.
+    """
+    missing = [name for name in parts if not is_finished(name)]
+    if missing and source.code_version()["dirty"]:
+        raise RuntimeError("helpers/ differs from its last commit: commit it, then run again")
+    begin = time.monotonic()
+    for number, name in enumerate(missing, 1):
+        say(f"part {number} of {len(missing)}: {name}")
+        rows = parts[name]()
+        if not rows:
+            raise RuntimeError(f"part {name} left no rows to record")
+        lines = "".join(json.dumps(r, sort_keys=True, allow_nan=False) + "\n" for r in rows)
+        checkpoints.replace(place_of(name), lines.encode())
+        checkpoints.replace(
+            training.SHELF / "README.md",
+            shelf.card(results.read(RECORDED), training.SHELF).encode(),
+        )
+        taken = time.monotonic() - begin
+        left = timedelta(seconds=round(taken / number * (len(missing) - number)))
+        say(f"{name}: {len(rows)} rows recorded; at this pace {left} left")
+
+
+def is_finished(part: str) -> bool:
+    """Whether the rows of a part are recorded."""
+    return place_of(part).is_file()
+
+
+def place_of(part: str) -> Path:
+    """Where the rows of a part are recorded."""
+    return RECORDED / f"{part}.jsonl"
+
+
+def say(text: str) -> None:
+    """Tell the person at the terminal, beside the progress of a part."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        "python -m helpers.reference",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("parts", nargs="*", help="names of parts; none: all")
+    parser.add_argument(
+        "--size",
+        choices=SIZES,
+        default="paper" if find_device().type == "cuda" else "short",
+        help="the paper's recipe and counts, or what two cores can do (here: %(default)s)",
+    )
+    parser.add_argument("--list", action="store_true", help="list the parts and stop")
+    options = parser.parse_args()
+    size = SIZES[options.size]
+    parts = {n: (lambda n=n, c=c: run_network(n, c)) for n, c in networks(size).items()}
+    parts |= {n: (lambda n=n, c=c: run_chapter(n, c)) for n, c in chapters(size).items()}
+    if unknown := [name for name in options.parts if name not in parts]:
+        parser.error(f"no part is called {unknown[0]}: expected one of {', '.join(parts)}")
+    if options.list:
+        for name in parts:
+            print(f"{'finished' if is_finished(name) else 'to do   '}  {name}")
+        return 0
+    try:
+        run({name: parts[name] for name in options.parts or parts})
+    except (ValueError, OSError, RuntimeError, ArithmeticError) as problem:
+        say(f"error: {problem}")
+        return 1
+    except subprocess.CalledProcessError as problem:
+        say(f"error: the notebook stopped ({problem.returncode}); see above for the cell")
+        return 1
+    except KeyboardInterrupt:
+        say("\ninterrupted: the same command goes on with what is not finished")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

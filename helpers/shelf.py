@@ -1,0 +1,109 @@
+"""The book's checkpoints: rounded to half precision, tested, described.
+
+Weights of two and more dimensions are kept in 16 bits; what batch norm measures and learns stays in
+32, since it is small and its range is wide.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from helpers import checkpoints, measure, results, training
+from helpers.data import Dataset
+from helpers.devices import find_device, resolve
+from helpers.recipes import TrainConfig
+
+# How far rounding may move the test error, as a share: a twentieth of a point.
+ROUNDING = 0.0005
+
+
+class RoundingError(ArithmeticError):
+    """Half precision is not enough for a network."""
+
+
+def rounded(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a network as the shelf keeps them."""
+    return {name: t.half() if is_wide(t) else t for name, t in tensors.items()}
+
+
+def is_wide(tensor: Tensor) -> bool:
+    """Whether a tensor is a weight that half precision suffices for."""
+    return tensor.dim() > 1 and tensor.dtype == torch.float32
+
+
+def publish(config: TrainConfig, dataset: Dataset, path: Path, shelf: Path) -> dict:
+    """Round a finished checkpoint onto the shelf, and return a row of its test error.
+
+    The row's value holds `error`, `wrong` (indices of test images), `modules`, and `rounding`, how
+    much the error moved.  A checkpoint that is on the shelf is tested as it is.  Raises
+    RoundingError, with nothing written, if the error moved by more than `ROUNDING`.
+    """
+    place = shelf / path.name
+    tensors, about = checkpoints.read(path)
+    before = wrong_images(config, dataset, path)
+    draft = place.with_suffix(".draft")
+    try:
+        checkpoints.write(draft, rounded(tensors) if path != place else tensors, about)
+        after = wrong_images(config, dataset, draft)
+        count = len(dataset.test.labels)
+        moved = (len(after) - len(before)) / count
+        if abs(moved) > ROUNDING:
+            raise RoundingError(
+                f"{path.name}: half precision moves the test error by {100 * moved:+.2f} points"
+            )
+        draft.replace(place)
+    finally:
+        draft.unlink(missing_ok=True)
+    network = training.new_network(config, dataset)
+    return results.row(
+        **training.subject(config, dataset, place),
+        experiment="training",
+        data_checksum=dataset.test.checksum,
+        config=asdict(config) | {"test_precision": resolve(find_device(), "auto")},
+        seed=config.seed,
+        seconds=about["seconds"],
+        samples=count,
+        value={
+            "error": len(after) / count,
+            "wrong": after,
+            "modules": len(network.blocks),
+            "rounding": moved,
+        },
+    )
+
+
+def wrong_images(config: TrainConfig, dataset: Dataset, path: Path) -> list[int]:
+    """The indices of the test images that the network in a checkpoint gets wrong."""
+    test = dataset.test.to(find_device())
+    network = training.load(config, dataset, path)
+    images = dataset.normalise(test.images)
+    (predicted,) = measure.predictions([network], images, precision="auto")
+    return (predicted != test.labels.cpu()).nonzero().flatten().tolist()
+
+
+def card(rows: list[dict], shelf: Path) -> str:
+    """The model card of the checkpoints in a folder, Markdown, from their files and `rows`."""
+    lines = [
+        "# The checkpoints of this book",
+        "",
+        "Networks trained on CIFAR-10 by `python -m helpers.reference`, for the experiments of",
+        "this book and for nothing else: they are small, short of the state of the art, and know",
+        "ten classes of 32 x 32 pixel images. Convolutions and classifiers are stored in 16 bits,",
+        "batch norm in 32. Test errors are those of the stored weights, on all 10,000 images.",
+        "",
+        "| file | recipe | test error | moved by rounding | trained on | SHA-256 |",
+        "|---|---|---|---|---|---|",
+    ]
+    by_digest = {r["checkpoint"]: r for r in rows if r["experiment"] == "training"}
+    for path in sorted(shelf.glob("*.safetensors")):
+        digest, about = checkpoints.digest(path), checkpoints.read(path)[1]
+        config, row = about["config"], by_digest.get(digest)
+        error = f"{100 * row['value']['error']:.2f}%" if row else "not recorded"
+        moved = f"{100 * row['value']['rounding']:+.2f} pt" if row else ""
+        lines.append(
+            f"| `{path.name}` | {config['recipe']}, {config['iterations']:,} iterations | {error} "
+            f"| {moved} | {about['device']}, {about['seconds'] / 60:.0f} min | `{digest[:16]}` |"
+        )
+    return "\n".join(lines) + "\n"
