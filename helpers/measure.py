@@ -6,13 +6,14 @@ each batch, so that what variants share is computed once.
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
 
 from helpers.devices import resolve
 from helpers.inference import bfloat16
-from helpers.models import Network
+from helpers.models import HighwayModule, Network
 
 
 class Node:
@@ -97,6 +98,27 @@ def errors(
     """The share of `images` that each variant gets wrong, 0 to 1; see `predictions`."""
     wrong = predictions(variants, images, batch_size, **options) != labels.cpu()
     return wrong.double().mean(1).tolist()
+
+
+@torch.inference_mode()
+def gates(network: Network, images: Tensor) -> dict[str, list[float]]:
+    """The transfer gates t of a highway network (Eq 3) on normalised images (N, C, H, W).
+
+    `mean`, `p10` and `p90` of the values of each module's gate, over images, channels and places.
+    Raises TypeError for a module without a gate.
+    """
+    if not all(isinstance(block, HighwayModule) for block in network.blocks):
+        raise TypeError("gates are asked of a network without them: expected a highway network")
+    found: dict[str, list[float]] = {"mean": [], "p10": [], "p90": []}
+    x = network.stem(images)
+    for block in network.blocks:
+        t = block.gate(x)
+        found["mean"].append(float(t.double().mean()))
+        low, high = np.quantile(t.cpu().numpy(), (0.1, 0.9)).tolist()
+        found["p10"].append(low)
+        found["p90"].append(high)
+        x = block(x)
+    return found
 
 
 def mcnemar(right_a: Tensor, right_b: Tensor) -> float:

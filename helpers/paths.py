@@ -96,3 +96,12 @@ def check_length(n: int, length: int, what: str = "path length") -> None:
     """ValueError unless 0 <= length <= n."""
     if not 0 <= length <= n:
         raise ValueError(f"{what} {length}: expected 0 to {n}, the network has {n} modules")
+
+
+def surviving(n: int, deleted: int, weights: list[float]) -> float:
+    """The part of the weight that is left after `deleted` deletions at random, on average.
+
+    `weights`: of all paths of length 0..n together; of those of length k, Eq 8 remains.
+    """
+    left = sum(w * r for w, r in zip(weights, remaining(n, deleted), strict=True))
+    return left / sum(weights)

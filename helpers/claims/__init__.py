@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from helpers.claims import arithmetic, discussion, dynamics, gradients, lesions, training
-from helpers.claims.rows import FULL, HIGHWAY, PLAIN, STOCHASTIC, Missing, example, recipe
+from helpers.claims.rows import FULL, HIGHWAY, PLAIN, STOCHASTIC, Missing, example, matched, recipe
 from helpers.results import provenance
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "example",
     "judge",
     "live",
+    "matched",
     "report",
     "scorecard",
     "sentence",

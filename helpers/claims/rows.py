@@ -103,6 +103,15 @@ def example(rows: list[dict], experiment: str, **wanted) -> dict | None:
     return min(found[0], key=lambda row: row["seed"]) if found else None
 
 
+def matched(rows: list[dict], experiment: str, one: dict, other: dict) -> list[dict]:
+    """Of the rows that `pairs` would give, the first seed's of each kind; empty without rows."""
+    try:
+        found = pairs(rows, experiment, one, other)
+    except Missing:
+        return []
+    return [min(kind, key=lambda row: row["seed"]) for kind in found]
+
+
 def recipe(row: dict) -> str:
     """How the network of a row was trained, in words."""
     if row["config"]["recipe"] == "paper":

@@ -1,0 +1,42 @@
+"""The paper's plots: each takes a table of plain values and an `ax`, and returns the `ax`.
+
+Errors come as shares, 0 to 1, and are shown in percent.
+"""
+
+from helpers.figures.gradients import (
+    dynamics,
+    exchanged_scales,
+    gradient_norms,
+    gradient_shares,
+    mean_length,
+)
+from helpers.figures.lesions import (
+    deletion,
+    gates,
+    random_deletions,
+    reordering,
+    stochastic_depth,
+)
+from helpers.figures.networks import growth, training_errors
+from helpers.figures.paths import path_lengths, remaining_paths, surviving
+from helpers.figures.style import both, canvas
+
+__all__ = [
+    "both",
+    "canvas",
+    "deletion",
+    "dynamics",
+    "exchanged_scales",
+    "gates",
+    "gradient_norms",
+    "gradient_shares",
+    "growth",
+    "mean_length",
+    "path_lengths",
+    "random_deletions",
+    "remaining_paths",
+    "reordering",
+    "stochastic_depth",
+    "surviving",
+    "training_errors",
+]

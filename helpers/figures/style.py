@@ -1,0 +1,58 @@
+"""What all plots share: colours, the canvas, one plot of recorded rows above one of live ones.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart; line style and marker carry
+the same distinction in grey print.
+"""
+
+from collections.abc import Callable
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6E6E6E"
+BAND = "#DCE9F2"
+
+STYLE = {
+    "figure.dpi": 160,
+    "figure.constrained_layout.use": True,
+    "font.size": 11.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlelocation": "left",
+    "legend.frameon": False,
+    "legend.fontsize": 10,
+}
+
+
+def canvas(panels: int = 1, height: float = 3.5) -> tuple[Figure, np.ndarray]:
+    """A figure with panels below each other, so that a phone shows them at a readable size."""
+    plt.rcParams.update(STYLE)
+    figure, axes = plt.subplots(panels, 1, figsize=(5.4, height * panels), squeeze=False)
+    return figure, axes[:, 0]
+
+
+def both(
+    draw: Callable[..., Axes], recorded: tuple | None, live: tuple, height: float = 3.5, **options
+) -> tuple[Figure, np.ndarray]:
+    """One plot twice: of the recorded rows above, of what this machine has measured below.
+
+    `recorded` and `live`: what `draw` takes after the axes; `recorded` None says "not recorded".
+    """
+    figure, axes = canvas(2, height)
+    for ax, name, tables in zip(
+        axes, ("Recorded: CIFAR-10", "Live"), (recorded, live), strict=True
+    ):
+        if tables is None:
+            ax.set_axis_off()
+            ax.text(0.5, 0.5, "not recorded yet", ha="center", transform=ax.transAxes)
+        else:
+            draw(ax, *tables, **options)
+        ax.set_title(name)
+    return figure, axes
+
+
+def percent(values) -> np.ndarray:
+    """Shares as percent."""
+    return 100 * np.asarray(values, dtype=float)
