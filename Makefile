@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: book test bench clean
+.PHONY: book test bench reference clean
 
 book: $(READY)
 	@# After a warning every page is read again next time, or a second build would hide it.
@@ -19,6 +19,11 @@ test: $(READY)
 # Options by OPTIONS="--only exact --repeats 3", see `python -m tests.benchmarks --help`.
 bench: $(READY)
 	$(BIN)/python -m tests.benchmarks $(OPTIONS)
+
+# Trains and measures what the recorded results need and is not recorded yet; resumes where it was
+# stopped.  Options by OPTIONS="--list" or names of parts, see `python -m helpers.reference --help`.
+reference: $(READY)
+	$(BIN)/python -m helpers.reference $(OPTIONS)
 
 # Takes the built book and the environment away; runs/ and data/ are yours and stay.
 clean:

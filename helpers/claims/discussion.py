@@ -3,7 +3,7 @@
 import numpy as np
 
 from helpers.claims.lesions import costs, small_and_modest
-from helpers.claims.rows import FULL, HIGHWAY, STOCHASTIC, Claim, Finding, pairs, select
+from helpers.claims.rows import FULL, HIGHWAY, STOCHASTIC, Claim, Finding, pairs, select, several
 
 
 def _b13(rows):
@@ -16,7 +16,7 @@ def _b13(rows):
         f"{np.delete(drop, down).mean():.2f} pt elsewhere, largest at module {drop.argmax() + 1}"
     )
     holds = after.mean() < before.mean() and int(drop.argmax()) in down
-    samples = f"{len(drop)} modules, {len(stochastic)} and {len(plain)} networks"
+    samples = f"{len(drop)} modules, {len(stochastic)} and {several(len(plain), 'network')}"
     return Finding(holds, ours, samples, plain + stochastic)
 
 
@@ -29,14 +29,16 @@ def _b14(rows):
         f"below 0.5 in {100 * below:.0f}% of layers; mean gate {gates.mean():.3f}, "
         f"{start:.3f} before training"
     )
-    return Finding(below > 0.5, ours, f"{len(gates)} layers, {len(found)} networks", found)
+    return Finding(
+        below > 0.5, ours, f"{len(gates)} layers, {several(len(found), 'network')}", found
+    )
 
 
 def _b15(rows):
     what = "deletions from ResNet-200 on ImageNet: the data set cannot be handed on with the book"
     found = select(rows, "deletion", what, model="resnet200")
     (small, some), (modest, more) = small_and_modest(found)
-    samples = f"{len(costs(found))} modules, {len(found)} networks"
+    samples = f"{len(costs(found))} modules, {several(len(found), 'network')}"
     return Finding(small and modest, f"{some}; downsampling: {more}", samples, found)
 
 

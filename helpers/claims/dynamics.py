@@ -7,7 +7,7 @@ exact share of the gradient, and the mean length is sum_k k share_k; both count 
 import numpy as np
 from scipy import stats
 
-from helpers.claims.rows import FULL, Claim, Finding, select
+from helpers.claims.rows import FULL, Claim, Finding, select, several
 
 
 def mean_length(shares) -> np.ndarray:
@@ -32,7 +32,7 @@ def _l2(rows):
     means = np.mean([mean_length(r["value"]["shares"]) for r in found], axis=0)
     rank = stats.spearmanr(found[0]["value"]["iterations"], means).statistic
     ours = f"mean length {means[0]:.2f} before, {means[-1]:.2f} after training, Spearman {rank:.2f}"
-    samples = f"{len(means)} times, {found[0]['samples']} images, {len(found)} networks"
+    samples = f"{len(means)} times, {found[0]['samples']} images, {several(len(found), 'network')}"
     return Finding(rank >= 0.9 and means[-1] - means[0] >= 1, ours, samples, found)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import stats
 
-from helpers.claims.rows import FULL, PLAIN, Claim, Finding, Missing, select
+from helpers.claims.rows import FULL, PLAIN, Claim, Finding, Missing, select, several
 
 
 def costs(found: list[dict]) -> np.ndarray:
@@ -40,7 +40,7 @@ def median_errors(rows: list[dict]) -> tuple[dict[int, float], str, list[dict]]:
             pooled.setdefault(k, []).extend(errors)
     medians = {k: 100 * float(np.median(errors)) for k, errors in sorted(pooled.items())}
     draws = min(len(errors) for errors in pooled.values())
-    return medians, f"{draws} draws each, {len(found)} networks", found
+    return medians, f"{draws} draws each, {several(len(found), 'network')}", found
 
 
 def at(medians: dict[int, float], deleted: int) -> float:
@@ -54,7 +54,7 @@ def _b2(rows):
     found = select(rows, "deletion", "deletions from VGG", **PLAIN)
     errors = np.mean([r["value"]["errors"] for r in found], axis=0)
     ours = f"the least error after a deletion is {100 * errors.min():.1f}%"
-    samples = f"{len(errors)} layers, {len(found)} networks"
+    samples = f"{len(errors)} layers, {several(len(found), 'network')}"
     return Finding(errors.min() >= 0.8, ours, samples, found)
 
 
@@ -62,14 +62,14 @@ def _b3(rows):
     found = select(rows, "deletion", "single deletions", **FULL)
     (holds, ours), _ = small_and_modest(found)
     ordinary = len(costs(found)) - len(found[0]["value"]["downsampling"])
-    return Finding(holds, ours, f"{ordinary} modules, {len(found)} networks", found)
+    return Finding(holds, ours, f"{ordinary} modules, {several(len(found), 'network')}", found)
 
 
 def _b4(rows):
     found = select(rows, "deletion", "single deletions", **FULL)
     _, (holds, ours) = small_and_modest(found)
     down = len(found[0]["value"]["downsampling"])
-    return Finding(holds, ours, f"{down} modules, {len(found)} networks", found)
+    return Finding(holds, ours, f"{down} modules, {several(len(found), 'network')}", found)
 
 
 def _b5(rows):

@@ -112,6 +112,11 @@ def matched(rows: list[dict], experiment: str, one: dict, other: dict) -> list[d
     return [min(kind, key=lambda row: row["seed"]) for kind in found]
 
 
+def several(count: int, thing: str) -> str:
+    """A number and what it counts: "1 seed", "3 seeds"."""
+    return f"{count} {thing}{'s' * (count != 1)}"
+
+
 def recipe(row: dict) -> str:
     """How the network of a row was trained, in words."""
     if row["config"]["recipe"] == "paper":

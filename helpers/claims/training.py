@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from scipy import stats
 
-from helpers.claims.rows import FULL, Claim, Finding, Missing, pairs, select
+from helpers.claims.rows import FULL, Claim, Finding, Missing, pairs, select, several
 
 
 def welch(a: np.ndarray, b: np.ndarray) -> float:
@@ -51,7 +51,9 @@ def _b1(rows):
     on_cifar = [r for r in rows if r["dataset"] == "cifar10"]
     found = select(on_cifar, "training", "ResNet-110 trained on CIFAR-10", depth=110, **FULL)
     ours = errors(found)
-    return Finding(abs(ours.mean() - 6.10) <= 0.5, spread(ours), f"{len(ours)} seeds", found)
+    return Finding(
+        abs(ours.mean() - 6.10) <= 0.5, spread(ours), f"{several(len(ours), 'seed')}", found
+    )
 
 
 def _b12(rows):
@@ -62,7 +64,7 @@ def _b12(rows):
     difference, p = b.mean() - a.mean(), welch(a, b)
     n = some[0]["value"]["modules"]
     ours = f"{spread(b)} with {m} of {n}, {spread(a)} with all; Welch p = {p:.2g}"
-    samples = f"{len(b)} and {len(a)} seeds"
+    samples = f"{len(b)} and {several(len(a), 'seed')}"
     return Finding(abs(difference) <= 0.5 or p > 0.05, ours, samples, every + some)
 
 

@@ -1,0 +1,135 @@
+"""What the variants of settings that the paper leaves open change: recorded rows as Markdown."""
+
+import numpy as np
+
+from helpers import architectures, interventions
+from helpers.claims.gradients import decay, share_curves
+from helpers.claims.lesions import costs
+from helpers.claims.rows import FULL, PLAIN, example, matching, recipe
+
+NOT_RECORDED = "*Not recorded yet.*"
+
+
+def table(head: list[str], lines: list[list[str]]) -> str:
+    """A Markdown table; says so where there is nothing to show."""
+    if not lines:
+        return NOT_RECORDED
+    rule = ["---"] * len(head)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, rule, *lines])
+
+
+def length_of_training(rows: list[dict]) -> str:
+    """Every trained network with its recipe and its error."""
+    trained = [r for r in rows if r["experiment"] == "training"]
+    lines = [
+        [
+            r["model"],
+            recipe(r),
+            f"{100 * r['value']['error']:.2f}%",
+            f"{r['value'].get('rounding', 0) * 100:+.2f} pt",
+            f"{r['seconds'] / 60:.0f} min",
+        ]
+        for r in trained
+    ]
+    return table(
+        ["network", "recipe", "test error", "moved by rounding to 16 bits", "training took"], lines
+    )
+
+
+def shortcuts(rows: list[dict]) -> str:
+    """Single deletions by kind of shortcut, for networks trained alike."""
+    variant = example(rows, "deletion", **FULL | {"shortcuts": "projection"})
+    if not variant:
+        return NOT_RECORDED
+    ours = [
+        r
+        for r in matching(rows, "deletion", **FULL)
+        if r["config"]["iterations"] == variant["config"]["iterations"]
+    ]
+    return table(DELETION_HEAD, [deletion(r, r["config"]["shortcuts"]) for r in [*ours, variant]])
+
+
+def vgg(rows: list[dict]) -> str:
+    """Single deletions from VGG-15, with batch norm and without."""
+    kinds = {"batch norm": PLAIN, "none": {"model": "vgg15-plain"}}
+    found = {name: example(rows, "deletion", **kind) for name, kind in kinds.items()}
+    return table(DELETION_HEAD, [deletion(r, name) for name, r in found.items() if r])
+
+
+DELETION_HEAD = ["", "intact", "cost of one deletion: median", "largest", "least error", "recipe"]
+
+
+def deletion(row: dict, name: str) -> list[str]:
+    """A line about the single deletions of a network."""
+    cost, value = costs([row]), row["value"]
+    return [
+        name,
+        f"{100 * value['intact']:.2f}%",
+        f"{np.median(cost):.2f} pt",
+        f"{cost.max():.2f} pt",
+        f"{100 * min(value['errors']):.1f}%",
+        recipe(row),
+    ]
+
+
+def gradient(rows: list[dict]) -> str:
+    """Decay and shares of the gradient by where, and with which statistics, it is measured."""
+    kinds = {
+        "first module's input, test mode": {},
+        "at the image": {"at_image": True},
+        "batch statistics": {"batch_statistics": True},
+    }
+    lines = []
+    for name, kind in kinds.items():
+        experiments = ("sampled_norms", "signed_norms", "by_length")
+        found = [example(rows, e, **FULL | kind) for e in experiments]
+        if all(found):
+            values = [r["value"] for r in found]
+            fit, curves = decay(values[0]), share_curves(*values)
+            product, exact = curves["count x mean norm (paper)"], curves["exact share"]
+            lines.append(
+                [
+                    name,
+                    f"{10**fit.slope:.3f}, R^2 {fit.rvalue**2:.3f}",
+                    *(f"{100 * s[(5 <= k) & (k <= 17)].sum():.1f}%" for k, s in (product, exact)),
+                    f"{exact[0] @ exact[1]:.2f}",
+                ]
+            )
+    head = ["measured", "factor a module", "product, 5 to 17", "exact, 5 to 17", "mean length"]
+    return table(head, lines)
+
+
+def spared(rows: list[dict]) -> str:
+    """Median error after random deletions, with and without the downsampling modules."""
+    kinds = {"any module": {}, "downsampling spared": {"spare_downsampling": True}}
+    lines = []
+    for name, kind in kinds.items():
+        if row := example(rows, "random_deletions", **FULL | kind):
+            by_count = dict(zip(row["value"]["deleted"], row["value"]["errors"], strict=True))
+            medians = [f"{100 * np.median(by_count[k]):.1f}%" for k in (1, 5, 10, 20)]
+            lines.append([name, *medians, f"{row['config']['images']:,}"])
+    return table(["deleted", "1", "5", "10", "20", "test images"], lines)
+
+
+def tau() -> str:
+    """How many pairs of modules there are, in all and within stages."""
+    network = architectures.build("resnet", 0)
+    n, runs = len(network.blocks), interventions.stages(network)
+    pairs, within = n * (n - 1) // 2, sum(len(s) * (len(s) - 1) // 2 for s in runs)
+    return (
+        f"Of {pairs:,} pairs {within} are within stages, so that "
+        rf"$1 - \tau$ is {pairs / within:.2f} times as large."
+    )
+
+
+def test_time(rows: list[dict]) -> str:
+    """Test errors of networks trained on 23 of 54 modules, tested in four ways."""
+    found = matching(rows, "test_time", **FULL | {"active": 23})
+    if not found:
+        return NOT_RECORDED
+    ways = list(found[0]["value"])
+    lines = [
+        [f"seed {r['seed']}", *(f"{100 * r['value'][way]:.2f}%" for way in ways), recipe(r)]
+        for r in found
+    ]
+    return table(["", *ways, "recipe"], lines)
