@@ -3,7 +3,8 @@
 import numpy as np
 
 from helpers import architectures, interventions
-from helpers.claims.gradients import decay, share_curves
+from helpers.claims.dynamics import mean_length
+from helpers.claims.gradients import decay, product_shares
 from helpers.claims.lesions import costs
 from helpers.claims.rows import FULL, PLAIN, example, matching, recipe
 
@@ -77,24 +78,22 @@ def gradient(rows: list[dict]) -> str:
     kinds = {
         "first module's input, test mode": {},
         "at the image": {"at_image": True},
-        "batch statistics": {"batch_statistics": True},
+        "batch norm as in training": {"batch_statistics": True},
     }
     lines = []
     for name, kind in kinds.items():
-        experiments = ("sampled_norms", "signed_norms", "by_length")
-        found = [example(rows, e, **FULL | kind) for e in experiments]
-        if all(found):
-            values = [r["value"] for r in found]
-            fit, curves = decay(values[0]), share_curves(*values)
-            product, exact = curves["count x mean norm (paper)"], curves["exact share"]
-            lines.append(
-                [
-                    name,
-                    f"{10**fit.slope:.3f}, R^2 {fit.rvalue**2:.3f}",
-                    *(f"{100 * s[(5 <= k) & (k <= 17)].sum():.1f}%" for k, s in (product, exact)),
-                    f"{exact[0] @ exact[1]:.2f}",
-                ]
-            )
+        if exact := example(rows, "by_length", **FULL | kind):
+            shares = np.array(exact["value"]["shares"])
+            inside = f"{100 * shares[5:18].sum():.1f}%", f"{mean_length(shares):.2f}"
+            # Single paths are sampled where images have gradients of their own: in test mode.
+            single = "", ""
+            if sampled := example(rows, "sampled_norms", **FULL | kind):
+                value = sampled["value"]
+                fit, lengths = decay(value), np.array(value["lengths"])
+                product = product_shares(lengths, np.array(value["mean"]), value["modules"])
+                within = product[(lengths >= 5) & (lengths <= 17)].sum()
+                single = f"{10**fit.slope:.3f}, R^2 {fit.rvalue**2:.3f}", f"{100 * within:.1f}%"
+            lines.append([name, *single, *inside])
     head = ["measured", "factor a module", "product, 5 to 17", "exact, 5 to 17", "mean length"]
     return table(head, lines)
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from helpers import checkpoints, results, shelf, source, training
@@ -32,16 +33,17 @@ class Size:
     """How large a study is.
 
     `main`: iterations of the network that most chapters look at; `others`: of networks that are
-    compared with each other (-1: the paper's recipe); `images`: test images for lesions by the
-    hundred (0: all).
+    compared with each other (-1: the paper's recipe); test images (0: all) for the single deletions
+    in which networks are `compared`, and for `random` deletions and swaps by the hundred.
     """
 
     main: int
     others: int
-    images: int
+    compared: int
+    random: int
 
 
-SIZES = {"paper": Size(-1, -1, 0), "short": Size(5850, 1560, 1000)}
+SIZES = {"paper": Size(-1, -1, 0, 0), "short": Size(5850, 1560, 2000, 1000)}
 
 
 @dataclass(frozen=True)
@@ -85,47 +87,45 @@ def chapters(size: Size) -> dict[str, Chapter]:
     """The experiments of the study, by the name of their part."""
     main = {"dataset": "cifar10", "iterations": size.main}
     others = main | {"iterations": size.others}
-    alone = {"with_plain": False, "max_deleted": 1, "n_draws": 1, "n_images_random": 1}
-    plain = {"plain_iterations": size.others}
-    few = {"n_images": size.images, "n_draws": 50}
-    lesions = main | {"n_images_random": size.images, "n_draws": 50}
+    paths = main | {"n_images": 128, "n_samples": 1000, "n_signed": 16}
+    lesions = main | {"n_images_random": size.random, "n_draws": 50}
     spared = lesions | {"n_images": 1, "with_plain": False, "spare_downsampling": True}
-    bare = main | plain | alone | {"n_images": 1000, "with_plain": True}
-    paths = main | {"n_images": 128, "n_samples": 1000, "n_signed": 32}
-    variant = paths | {"n_images": 32}
+    # Single deletions and nothing else.
+    single = {"n_images": size.compared, "max_deleted": 1, "n_draws": 1, "n_images_random": 1}
+    projection = others | single | {"shortcuts": "projection", "with_plain": False}
+    bare = others | single | {"plain_model": "vgg15-plain"}
+    swaps = main | {"n_images": size.random, "n_draws": 50}
+    deep = others | {"depth": 110}
     one, several = ("deletion",), ("random_deletions",)
     gradients = ("by_length", "sampled_norms", "signed_norms")
     return {
         "gradients": Chapter("04_path_gradients", paths, gradients),
-        "deletion": Chapter("01_deletion", lesions | plain, one + several),
-        "reordering": Chapter("02_reordering", main | few, ("reordering",)),
-        "dynamics": Chapter("07_dynamics", others | {"n_images": 128}, ("dynamics", "scaling")),
-        "discussion": Chapter("06_discussion", others | {"depth": 110}, ("deletion", "gates")),
-        "effective": Chapter("05_effective_paths", others | {"depth": 110}, ("test_time",)),
-        "gradients-at-image": Chapter("04_path_gradients", variant | {"at_image": True}, gradients),
-        "gradients-batch": Chapter(
-            "04_path_gradients", variant | {"batch_statistics": True}, gradients
+        "deletion": Chapter(
+            "01_deletion", lesions | {"plain_iterations": size.others}, one + several
         ),
+        "reordering": Chapter("02_reordering", swaps, ("reordering",)),
+        "dynamics": Chapter("07_dynamics", deep | {"n_images": 128}, ("dynamics", "scaling")),
+        "discussion": Chapter(
+            "06_discussion", deep | {"n_images": size.compared}, ("deletion", "gates")
+        ),
+        "effective": Chapter("05_effective_paths", deep, ("test_time",)),
+        "gradients-at-image": Chapter("04_path_gradients", paths | {"at_image": True}, gradients),
         "deletion-spared": Chapter("01_deletion", spared, several),
-        "deletion-projection": Chapter(
-            "01_deletion", others | alone | {"shortcuts": "projection"}, one
-        ),
-        "deletion-vgg15-plain": Chapter(
-            "01_deletion",
-            bare | {"plain_model": "vgg15-plain"},
-            one,
-            {"model": "vgg15-plain"},
-        ),
+        "deletion-projection": Chapter("01_deletion", projection, one),
+        "deletion-vgg15-plain": Chapter("01_deletion", bare, one, {"model": "vgg15-plain"}),
     }
 
 
-def run_network(name: str, config: TrainConfig) -> list[dict]:
-    """Train a network unless it is on the shelf, put it there, and return its row."""
+def run_network(config: TrainConfig, keep: bool) -> list[dict]:
+    """Train a network unless it is on the shelf, put it there, and return its row.
+
+    `keep`: whether weights are kept along the run, for the chapter on training's course.
+    """
     data = load(config.dataset)
     path = training.SHELF / training.file_name(config, data)
     if not path.is_file():
-        keep = milestones(config.iterations) if name == "all-modules-0" else ()
-        path = training.train(config, data, keep=keep, progress=Progress(config.label))
+        times = milestones(config.iterations) if keep else ()
+        path = training.train(config, data, keep=times, progress=Progress(config.label))
     return [shelf.publish(config, data, path, training.SHELF)]
 
 
@@ -136,6 +136,10 @@ def run_chapter(name: str, chapter: Chapter) -> list[dict]:
     """
     folder = RUNS / name
     folder.mkdir(parents=True, exist_ok=True)
+    training.CACHE.mkdir(parents=True, exist_ok=True)
+    if not (folder / "checkpoints").exists():
+        # Weights kept along a run belong to no shelf; all parts find them in one place.
+        (folder / "checkpoints").symlink_to(training.CACHE)
     for old in folder.glob("results/*.jsonl"):
         old.unlink()  # Of a run that was interrupted.
     notebook = ROOT / "notebooks" / f"{chapter.notebook}.ipynb"
@@ -204,8 +208,9 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="list the parts and stop")
     options = parser.parse_args()
     size = SIZES[options.size]
-    parts = {n: (lambda n=n, c=c: run_network(n, c)) for n, c in networks(size).items()}
-    parts |= {n: (lambda n=n, c=c: run_chapter(n, c)) for n, c in chapters(size).items()}
+    watched = reference("cifar10", size.others)
+    parts = {n: partial(run_network, c, c == watched) for n, c in networks(size).items()}
+    parts |= {n: partial(run_chapter, n, c) for n, c in chapters(size).items()}
     if unknown := [name for name in options.parts if name not in parts]:
         parser.error(f"no part is called {unknown[0]}: expected one of {', '.join(parts)}")
     if options.list:
