@@ -46,6 +46,7 @@ import torch
 from IPython.display import Markdown
 
 from helpers import claims, figures, interventions, measure, parameters, paths, results, training
+from helpers.claims import summary
 from helpers.data import load
 from helpers.devices import find_device, resolve
 from helpers.progress import Progress
@@ -156,6 +157,9 @@ plt.show()
 # %% tags=["remove-input"]
 Markdown(claims.sources(shown, live))
 
+# %% tags=["remove-input"]
+Markdown(summary.told(summary.deletion(recorded)))
+
 # %% [markdown]
 # ## Many modules at random
 #
@@ -212,6 +216,9 @@ plt.show()
 
 # %% tags=["remove-input"]
 Markdown(claims.sources([shown], [row]))
+
+# %% tags=["remove-input"]
+Markdown(summary.told(summary.random_deletions(recorded)))
 
 # %% [markdown]
 # ## Verdicts

@@ -55,6 +55,7 @@ import torch
 from IPython.display import Markdown
 
 from helpers import claims, figures, gradients, parameters, paths, results, training
+from helpers.claims import summary
 from helpers.claims.gradients import decay, share_curves
 from helpers.data import Split, load
 from helpers.devices import find_device
@@ -249,6 +250,9 @@ plt.show()
 
 # %% tags=["remove-input"]
 Markdown(claims.sources(shown, live))
+
+# %% tags=["remove-input"]
+Markdown(summary.told(summary.gradient(recorded)))
 
 # %% [markdown]
 # ## With batch norm as in training

@@ -45,6 +45,7 @@ import numpy as np
 from IPython.display import Markdown
 
 from helpers import batchnorm, checkpoints, claims, figures, measure, parameters, results, training
+from helpers.claims import summary
 from helpers.claims.rows import matching
 from helpers.claims.training import compared, welch
 from helpers.data import load
@@ -134,6 +135,9 @@ plt.show()
 
 # %% tags=["remove-input"]
 Markdown(claims.sources(shown, live))
+
+# %% tags=["remove-input"]
+Markdown(summary.told(summary.training(recorded)))
 
 # %% [markdown]
 # ## Is there a difference?

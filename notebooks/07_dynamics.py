@@ -45,6 +45,7 @@ from IPython.display import Markdown
 from torch.nn import functional as F
 
 from helpers import batchnorm, claims, figures, gradients, parameters, results, training
+from helpers.claims import summary
 from helpers.claims.dynamics import mean_length
 from helpers.data import Split, load
 from helpers.devices import find_device
@@ -152,6 +153,9 @@ if shown:
     there = (*there[:1], mean_length(there[1]), len(there[1][0]) - 1)
 fig, axes = figures.both(figures.mean_length, there, here)
 plt.show()
+
+# %% tags=["remove-input"]
+Markdown(summary.told(summary.dynamics(recorded)))
 
 # %% [markdown]
 # ## Is it the scales of batch norm?

@@ -21,7 +21,9 @@ SMALLEST = {
     "02_reordering": TINY | {"depth": 20, "n_images": 16, "n_draws": 2, "max_swaps": 4},
     "03_path_distribution": {"n_modules": 20, "n_active": 9},
     "04_path_gradients": TINY | {"n_images": 4, "n_samples": 3, "n_signed": 2, "at_image": True},
-    "05_effective_paths": TINY | {"n_seeds": 3},
+    "05_effective_paths": TINY | {"n_seeds": 3, "n_statistics": 128},
+    "06_discussion": TINY | {"n_images": 16, "n_gradients": 2},
+    "07_dynamics": TINY | {"n_images": 2, "n_statistics": 128},
     "your_own_network": {"n_images": 2, "image_size": 16},
 }
 # These pages judge no claim of the paper.
@@ -29,8 +31,10 @@ NO_VERDICTS = {"your_own_network"}
 EXPERIMENTS = {
     "01_deletion": ["deletion", "deletion", "random_deletions"],
     "02_reordering": ["reordering"],
-    "04_path_gradients": ["by_length", "sampled_norms", "signed_norms"],
-    "05_effective_paths": ["training"] * 6,
+    "04_path_gradients": ["by_length", "sampled_norms", "signed_norms", "by_length"],
+    "05_effective_paths": ["training"] * 6 + ["test_time"] * 3,
+    "06_discussion": ["deletion", "deletion", "gates"],
+    "07_dynamics": ["dynamics", "scaling"],
 }
 
 

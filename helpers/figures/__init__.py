@@ -19,9 +19,14 @@ from helpers.figures.lesions import (
 )
 from helpers.figures.networks import growth, training_errors
 from helpers.figures.paths import path_lengths, remaining_paths, surviving
-from helpers.figures.style import both, canvas
+from helpers.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, both, canvas
 
 __all__ = [
+    "BLUE",
+    "GREEN",
+    "GREY",
+    "ORANGE",
+    "STYLE",
     "both",
     "canvas",
     "deletion",

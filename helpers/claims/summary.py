@@ -1,0 +1,88 @@
+"""What came out, in sentences made from recorded rows; none where the rows are missing."""
+
+import numpy as np
+
+from helpers.claims.dynamics import mean_length
+from helpers.claims.gradients import product_shares
+from helpers.claims.lesions import costs
+from helpers.claims.rows import FULL, PLAIN, example
+from helpers.claims.training import compared, spread
+
+
+def deletion(rows: list[dict]) -> str:
+    """Single deletions from the residual network and from VGG."""
+    residual, plain = (example(rows, "deletion", **kind) for kind in (FULL, PLAIN))
+    if not (residual and plain):
+        return ""
+    cost, value = costs([residual]), plain["value"]
+    return (
+        f"Deleting one of {len(cost)} modules costs {np.median(cost):.2f} points of test error at "
+        f"the median and {cost.max():.1f} at most; deleting any layer of VGG-15 leaves an error of "
+        f"{100 * min(value['errors']):.0f}% or more."
+    )
+
+
+def random_deletions(rows: list[dict]) -> str:
+    """Many deletions at once."""
+    row = example(rows, "random_deletions", **FULL)
+    if not row:
+        return ""
+    by_count = dict(zip(row["value"]["deleted"], row["value"]["errors"], strict=True))
+    medians = {k: f"{100 * np.median(by_count[k]):.0f}%" for k in (1, 5, 10, 20)}
+    listed = ", ".join(f"{error} after {k}" for k, error in medians.items())
+    return f"The median error after random deletions rises step by step: {listed}."
+
+
+def gradient(rows: list[dict]) -> str:
+    """How much of the gradient flows through which lengths, by the product and exactly."""
+    exact, sampled = (example(rows, e, **FULL) for e in ("by_length", "sampled_norms"))
+    if not (exact and sampled):
+        return ""
+    shares, value = np.array(exact["value"]["shares"]), sampled["value"]
+    lengths = np.array(value["lengths"])
+    product = product_shares(lengths, np.array(value["mean"]), value["modules"])
+    inside = product[(lengths >= 5) & (lengths <= 17)].sum()
+    return (
+        f"Paths of 5 to 17 modules carry {100 * shares[5:18].sum():.1f}% of the gradient when "
+        "every path and every cancellation is counted, exactly; shorter ones carry "
+        f"{100 * shares[:5].sum():.1f}%, longer ones {100 * shares[18:].sum():.2g}%. The mean "
+        f"length is {mean_length(shares):.1f} modules. The paper's product of count and norm, "
+        f"which cannot see cancellation, gives {100 * inside:.1f}% and a mean of "
+        f"{lengths @ product:.1f}."
+    )
+
+
+def training(rows: list[dict]) -> str:
+    """Training on all modules and on 23 of them."""
+    errors, found = compared(rows, 23)
+    if not found:
+        return ""
+    listed = "; ".join(f"{name}: {spread(100 * np.array(e))}" for name, e in errors.items())
+    return (
+        f"Test error after {found[0]['config']['iterations']:,} iterations of training: {listed}."
+    )
+
+
+def dynamics(rows: list[dict]) -> str:
+    """The mean path length and the share of the effective paths over training."""
+    row = example(rows, "dynamics", **FULL)
+    if not row:
+        return ""
+    shares, times = np.array(row["value"]["shares"]), row["value"]["iterations"]
+    means, inside = mean_length(shares), 100 * shares[:, 5:18].sum(1)
+    return (
+        f"Over {times[-1]:,} iterations of training the mean length goes from {means[0]:.1f} to "
+        f"{means[-1]:.1f} modules (least {means.min():.1f}, most {means.max():.1f}), and the exact "
+        f"share of 5 to 17 modules from {inside[0]:.0f}% to {inside[-1]:.0f}%."
+    )
+
+
+def told(sentence: str) -> str:
+    """A sentence of this file as a paragraph below a figure."""
+    return f"**Recorded.** {sentence}" if sentence else "Not recorded yet."
+
+
+def findings(rows: list[dict]) -> str:
+    """All sentences as a Markdown list."""
+    sentences = [tell(rows) for tell in (deletion, random_deletions, gradient, training, dynamics)]
+    return "\n".join(f"- {sentence}" for sentence in sentences if sentence)
