@@ -12,9 +12,9 @@ CONFIG = TrainConfig(
     dataset="digits",
     depth=8,
     recipe="one-cycle",
-    iterations=20,
+    iterations=60,
     batch_size=64,
-    learning_rate=0.05,
+    learning_rate=0.1,
     precision="float32",
 )
 
