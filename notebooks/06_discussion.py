@@ -61,6 +61,7 @@ from helpers.recipes import reference
 dataset: str = "digits"  # digits, cifar10 or folder:PATH
 depth: int = 20  # layers of all networks, 6m + 2; 20 layers are 9 modules, the paper's 110 are 54
 iterations: int = 440  # of training; 0: the book's own number for this data set; -1: the paper's
+highway_iterations: int = 0  # of the highway network's training; 0: the same
 survival: float = 0.5  # stochastic depth: the probability that the last module is active
 image_size: int = 224  # pixels, side of a folder's images
 seed: int = 0  # of the weights and the training order
@@ -75,15 +76,18 @@ parameters.check(In)  # noqa: F821
 # %% [markdown]
 # ## Three networks
 #
-# A residual network, the same trained with stochastic depth, and a highway network of the same depth,
-# by one recipe. In stochastic depth the probability that module $l$ of $n$ is active falls linearly,
+# A residual network, the same trained with stochastic depth, and a highway network of the same depth. In stochastic depth the probability that module $l$ of $n$ is active falls linearly,
 # $p_l = 1 - \frac{l}{n}(1 - p_n)$, and a test multiplies each residual by its $p_l$.
 
 # %% tags=["nbval-ignore-output"]
 data = load(dataset, image_size=image_size)
 folder, rows_file = root / runs_dir / "checkpoints", root / runs_dir / "results/06_discussion.jsonl"
-kinds = {"plain": {}, "stochastic": {"survival": survival}, "highway": {"model": "highway"}}
-configs = {k: reference(dataset, iterations, depth=depth, seed=seed, **s) for k, s in kinds.items()}
+same = {"depth": depth, "seed": seed}
+configs = {
+    "plain": reference(dataset, iterations, **same),
+    "stochastic": reference(dataset, iterations, survival=survival, **same),
+    "highway": reference(dataset, highway_iterations or iterations, model="highway", **same),
+}
 nets, files = {}, {}
 for kind, config in configs.items():
     nets[kind], files[kind] = training.trained(config, data, folder, progress=Progress(config.label))

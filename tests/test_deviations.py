@@ -1,0 +1,141 @@
+"""Tables of variants and sentences of findings: from rows, and only from rows."""
+
+import numpy as np
+import pytest
+
+from helpers import deviations, paths
+from helpers.claims import summary
+
+NET = {"model": "resnet", "depth": 110, "active": 0, "survival": 1.0, "shortcuts": "subsample"}
+SHORT = {"recipe": "one-cycle", "iterations": 1560}
+
+
+def row(experiment, value, seed=0, samples=1000, **config):
+    """A row with what the tables read."""
+    return {
+        "experiment": experiment,
+        "dataset": "cifar10",
+        "model": "a network",
+        "seed": seed,
+        "seconds": 90.0,
+        "samples": samples,
+        "config": NET | SHORT | {"images": 1000} | config,
+        "value": value,
+    }
+
+
+def deletion(worst, intact=0.1, **config):
+    """Four modules; one deletion costs nothing, two 1 pt, one up to `worst`."""
+    errors = [intact, intact + 0.01, intact + 0.01, worst]
+    return row("deletion", {"intact": intact, "errors": errors, "downsampling": [3]}, **config)
+
+
+def cells(table, line):
+    """The cells of a line of a Markdown table, counted from 0 below its head."""
+    return [cell.strip() for cell in table.split("\n")[2 + line].strip("|").split("|")]
+
+
+@pytest.mark.parametrize(
+    "tell", ["length_of_training", "shortcuts", "vgg", "gradient", "spared", "test_time"]
+)
+def test_without_rows_a_table_says_so(tell):
+    assert getattr(deviations, tell)([]) == deviations.NOT_RECORDED
+
+
+def test_training():
+    rows = [row("training", {"error": 0.1234, "rounding": -0.0002, "wrong": [], "modules": 54})]
+    found = cells(deviations.length_of_training(rows), 0)
+    assert found == ["a network", "short recipe, 1,560 iterations", "12.34%", "-0.02 pt", "2 min"]
+
+
+def test_shortcuts_compares_networks_trained_alike():
+    rows = [
+        deletion(0.3),
+        deletion(0.9, iterations=5850),
+        deletion(0.2, shortcuts="projection"),
+    ]
+    found = deviations.shortcuts(rows)
+    assert len(found.split("\n")) == 4
+    name, intact, median, worst, least, recipe = cells(found, 0)
+    assert (name, intact, median, worst) == ("subsample", "10.00%", "1.00 pt", "20.00 pt")
+    assert (least, recipe) == ("10.0%", "short recipe, 1,560 iterations")
+    assert cells(found, 1)[0] == "projection" and cells(found, 1)[3] == "10.00 pt"
+
+
+def test_vgg_with_and_without_batch_norm():
+    rows = [deletion(0.9, model="vgg15"), deletion(0.8, model="vgg15-plain")]
+    found = deviations.vgg(rows)
+    assert [cells(found, i)[0] for i in (0, 1)] == ["batch norm", "none"]
+    assert cells(found, 1)[3] == "70.00 pt"
+
+
+def test_gradient_by_place():
+    lengths = list(range(1, 55))
+    sampled = {"lengths": lengths, "mean": [0.2**k for k in lengths], "modules": 54}
+    shares = np.zeros(55)
+    shares[[4, 10, 20]] = 0.25, 0.65, 0.10
+    exact = {"shares": shares.tolist(), "norms": [1.0] * 55}
+    rows = [
+        row("sampled_norms", sampled),
+        row("by_length", exact),
+        row("by_length", exact, batch_statistics=True),
+    ]
+    found = deviations.gradient(rows)
+    _, factor, product, inside, mean = cells(found, 0)
+    weights = np.array([paths.lengths(54)[k] * 0.2**k for k in lengths])
+    expected = 100 * weights[4:17].sum() / weights.sum()
+    assert (factor, product) == ("0.200, R^2 1.000", f"{expected:.1f}%")
+    assert (inside, mean) == ("65.0%", f"{0.25 * 4 + 6.5 + 2:.2f}")
+    assert cells(found, 1) == ["batch norm as in training", "", "", inside, mean]
+
+
+def test_spared():
+    errors = [[0.1 + k / 100] * 3 for k in range(1, 21)]
+    value = {"deleted": list(range(1, 21)), "errors": errors, "intact": 0.1}
+    found = deviations.spared([row("random_deletions", value, spare_downsampling=True)])
+    assert cells(found, 0) == ["downsampling spared", "11.0%", "15.0%", "20.0%", "30.0%", "1,000"]
+
+
+def test_tau_within_stages():
+    within = 18 * 17 // 2 + 2 * (17 * 16 // 2)
+    assert f"Of 1,431 pairs {within} are within" in deviations.tau()
+    assert f"{1431 / within:.2f} times" in deviations.tau()
+
+
+def test_ways_of_testing():
+    value = {"scaled": 0.2, "unscaled": 0.9}
+    found = deviations.test_time([row("test_time", value, seed=2, active=23)])
+    assert cells(found, 0)[:3] == ["seed 2", "20.00%", "90.00%"]
+
+
+def test_no_sentence_without_rows():
+    assert summary.findings([]) == "" and summary.told("") == "Not recorded yet."
+
+
+def test_sentences():
+    lengths = list(range(1, 55))
+    shares = np.zeros((2, 55))
+    shares[0, 4], shares[1, [2, 10]] = 1, (0.25, 0.75)
+    errors = [[0.1 + k / 100] * 3 for k in range(1, 21)]
+    training = [
+        row("training", {"error": e, "wrong": [], "modules": 54}, seed=s, active=a)
+        for s, e, a in ((0, 0.1, 0), (1, 0.2, 0), (0, 0.3, 23), (1, 0.3, 23))
+    ]
+    rows = [
+        deletion(0.3),
+        deletion(0.9, intact=0.85, model="vgg15"),
+        row("random_deletions", {"deleted": list(range(1, 21)), "errors": errors, "intact": 0.1}),
+        row("by_length", {"shares": shares[1].tolist(), "norms": [1.0] * 55}),
+        row(
+            "sampled_norms", {"lengths": lengths, "mean": [0.2**k for k in lengths], "modules": 54}
+        ),
+        row("dynamics", {"iterations": [0, 1560], "shares": shares.tolist()}),
+        *training,
+    ]
+    one, many, gradient, trained, dynamics = summary.findings(rows).split("\n")
+    assert "costs 1.00 points" in one and "20.0 at most" in one and "85% or more" in one
+    assert "11% after 1, 15% after 5, 20% after 10, 30% after 20" in many
+    assert "carry 75.0% of the gradient" in gradient and "shorter ones carry 25.0%" in gradient
+    assert "length is 8.0 modules" in gradient
+    assert "all 54 modules: 15.00 ± 7.07%; 23 of 54 modules: 30.00 ± 0.00%" in trained
+    assert "from 4.0 to 8.0 modules" in dynamics and "from 0% to 75%" in dynamics
