@@ -33,8 +33,9 @@ class Size:
     """How large a study is.
 
     `main`: iterations of the network that most chapters look at; `others`: of networks that are
-    compared with each other, and of the `highway` network (-1: the paper's recipe); test images (0: all) for the single deletions
-    in which networks are `compared`, and for `random` deletions and swaps by the hundred.
+    compared with each other, and of the `highway` network (-1: the paper's recipe); test images
+    (0: all) for the single deletions in which networks are `compared`, and for `random` deletions
+    and swaps by the hundred.
     """
 
     main: int
