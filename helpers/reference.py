@@ -106,7 +106,7 @@ def chapters(size: Size) -> dict[str, Chapter]:
             "01_deletion", lesions | {"plain_iterations": size.others}, one + several
         ),
         "reordering": Chapter("02_reordering", swaps, ("reordering",)),
-        "dynamics": Chapter("07_dynamics", deep | {"n_images": 128}, ("dynamics", "scaling")),
+        "dynamics": Chapter("07_dynamics", deep | {"n_images": 64}, ("dynamics", "scaling")),
         "discussion": Chapter(
             "06_discussion",
             deep | {"n_images": size.compared, "highway_iterations": size.highway},

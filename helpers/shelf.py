@@ -38,8 +38,8 @@ def publish(config: TrainConfig, dataset: Dataset, path: Path, shelf: Path) -> d
     """Round a finished checkpoint onto the shelf, and return a row of its test error.
 
     The row's value holds `error`, `wrong` (indices of test images), `modules`, and `rounding`, how
-    much the error of `ROUNDING_IMAGES` images moved.  A checkpoint that is on the shelf is tested as
-    it is.  Raises RoundingError, with nothing written, if it moved by more than `ROUNDING`.
+    much the error of `ROUNDING_IMAGES` images moved.  What is on the shelf is tested as it is.
+    Raises RoundingError, with nothing written, if the error moved by more than `ROUNDING`.
     """
     place = shelf / path.name
     tensors, about = checkpoints.read(path)

@@ -41,6 +41,19 @@ def test_equation_3():
     assert not torch.allclose(found, x, atol=0.1)
 
 
+def test_equation_3_where_the_shape_changes(generator):
+    """A downsampling module: every second pixel, and zeros in the new channels, stand for x."""
+    module = architectures.build("highway", 0, depth=8).blocks[1].double().eval()
+    x = torch.randn(2, 16, 6, 4, generator=generator, dtype=torch.float64)
+    pixels, (gate, _) = x[:, :, ::2, ::2], module.gate
+    z = torch.einsum("oc,bchw->bohw", gate.weight[:, :, 0, 0], pixels) - 3
+    t = 1 / (1 + torch.exp(-z))
+    carried = torch.cat([pixels, torch.zeros_like(pixels)], dim=1)
+    expected = module.transform(x) * t + carried * (1 - t)
+    assert t.min() < 0.01 and t.max() > 0.2
+    assert torch.allclose(module(x), expected, rtol=1e-9, atol=1e-12)
+
+
 def test_a_highway_with_half_open_gates_is_a_residual_network(generator):
     """z_i = 2^i y_i obeys z_{i+1} = z_i + 2^i f(z_i / 2^i)."""
     transforms = [nn.Sequential(nn.Linear(4, 4), nn.Tanh()).double() for _ in range(3)]
@@ -102,12 +115,18 @@ def test_a_view_shares_weights_and_mode(new_network, untouched, training):
     assert list(view.blocks) == list(network.blocks)[1:3]
 
 
+# A 1x1 convolution with a bias for each module: 18 of each width, two of them between widths.
+GATES = sum(c_in * c_out + c_out for c_in, c_out in ((16, 16), (16, 32), (32, 64)))
+GATES += 17 * sum(c * c + c for c in (16, 32, 64))
+
+
 @pytest.mark.parametrize(
     "model, settings, modules, expected",
     [
         ("resnet", BASE, 54, 1_727_962),
         ("resnet", BASE | {"shortcuts": "projection"}, 54, 1_730_522),
         ("resnet200", {}, 66, 64_666_280),
+        ("highway", BASE, 54, 1_727_962 + GATES),
         ("vgg15", BASE, 13, 3_456 + 256 + 13 * (128 * 128 * 9 + 256) + 1_290),
         ("vgg15-plain", BASE, 13, 3_584 + 13 * (128 * 128 * 9 + 128) + 1_290),
     ],
@@ -170,6 +189,37 @@ def test_two_modules_downsample(shortcuts, kind):
     assert kinds == [nn.Identity] * 3 + [kind] + [nn.Identity] * 2 + [kind] + [nn.Identity] * 2
 
 
+def test_a_highway_network_is_a_resnet_with_gates():
+    """The same stem, transforms, skips and head; the gates alone are added."""
+    highway, resnet = (architectures.build(m, 0, depth=20) for m in ("highway", "resnet"))
+    assert type(highway) is models.Network, "it has no paths that a code could name"
+    shapes, expected = (
+        {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+        for network in (highway, resnet)
+    )
+    gates = {name for name in shapes if ".gate." in name}
+    assert {n.replace(".transform.", ".residual."): shapes[n] for n in shapes.keys() - gates} == (
+        expected
+    )
+    assert len(gates) == 2 * 9
+    kinds, skips = ([type(b.skip) for b in network.blocks] for network in (highway, resnet))
+    assert kinds == skips
+
+
+@pytest.mark.parametrize("settings, bias", [({}, -3.0), ({"gate_bias": 0.5}, 0.5)])
+def test_gates_begin_at_their_bias(images, settings, bias):
+    """A gate is the sigmoid of its bias wherever its convolution gives nothing."""
+    network = architectures.build("highway", 0, depth=14, in_channels=1, **settings).double().eval()
+    x, open_at = network.stem(images), 1 / (1 + torch.tensor(-bias).exp().item())
+    for block in network.blocks:
+        assert (block.gate[0].bias == bias).all() and block.gate[0].weight.std() > 0.1
+        nn.init.zeros_(block.gate[0].weight)
+        gate, x = block.gate(x), block(x)
+        assert gate.shape == x.shape
+        assert torch.allclose(gate, torch.full_like(gate, open_at), rtol=1e-6, atol=0)
+    assert network(images).shape == (5, 10)
+
+
 def test_pre_activation_order():
     """Eq 2: batch norm and ReLU before each convolution; the head finishes the last module."""
     network = architectures.build("resnet", 0, depth=8)
@@ -190,19 +240,21 @@ def test_initial_weights():
 
 
 @pytest.mark.usefixtures("no_global_draws")
-def test_the_seed_alone_decides_the_weights():
+@pytest.mark.parametrize("model", ["resnet", "highway"])
+def test_the_seed_alone_decides_the_weights(model):
     def weights(seed):
-        network = architectures.build("resnet", seed, depth=8)
+        network = architectures.build(model, seed, depth=8)
         return torch.cat([p.flatten() for p in network.parameters()])
 
     assert torch.equal(weights(1), weights(1))
     assert not torch.equal(weights(1), weights(2))
 
 
+@pytest.mark.parametrize("model", ["resnet", "highway"])
 @pytest.mark.parametrize("depth", [2, 7, 9, 109])
-def test_a_wrong_depth(depth):
+def test_a_wrong_depth(model, depth):
     with pytest.raises(ValueError, match=rf"depth {depth}: expected 6m \+ 2"):
-        architectures.build("resnet", 0, depth=depth)
+        architectures.build(model, 0, depth=depth)
 
 
 def test_wrong_names():

@@ -48,6 +48,56 @@ def test_learning_rate_of_one_cycle():
     assert sum(rates) == pytest.approx(0.4 * 20 / 2)
 
 
+@pytest.mark.parametrize(
+    "dataset, iterations, expected",
+    [
+        ("digits", 0, ("one-cycle", 220)),
+        ("cifar10", 0, ("one-cycle", 5850)),
+        ("folder:/a", 0, ("paper", 64_000)),
+        ("digits", -1, ("paper", 64_000)),
+        ("cifar10", -1, ("paper", 64_000)),
+        ("folder:/a", -1, ("paper", 64_000)),
+        ("cifar10", 7, ("one-cycle", 7)),
+        ("folder:/a", 7, ("one-cycle", 7)),
+    ],
+)
+def test_the_run_of_a_chapter(dataset, iterations, expected):
+    found = recipes.reference(dataset, iterations, depth=20, seed=3)
+    recipe, length = expected
+    assert found == TrainConfig(dataset=dataset, recipe=recipe, iterations=length, depth=20, seed=3)
+
+
+@pytest.mark.parametrize("iterations", [0, 7, -1])
+def test_only_without_batch_norm_the_learning_rate_is_lower(iterations):
+    rates = {
+        model: recipes.reference("cifar10", iterations, model=model).learning_rate
+        for model in ("resnet", "highway", "vgg15", "vgg15-plain")
+    }
+    assert rates == {"resnet": 0.1, "highway": 0.1, "vgg15": 0.1, "vgg15-plain": 0.05}
+    settings = {"model": "vgg15-plain", "learning_rate": 0.2}
+    assert recipes.reference("cifar10", iterations, **settings).learning_rate == 0.2
+
+
+def test_milestones_double_and_then_keep_step():
+    """Of 64,000: 250 and its doublings up to a quarter, then every eighth."""
+    doublings, eighths = [250 * 2**i for i in range(7)], [8000 * i for i in range(3, 9)]
+    assert doublings[-1] == 64_000 / 4
+    assert recipes.milestones(64_000) == [0, *doublings, *eighths]
+
+
+def test_milestones_of_a_length_that_has_no_eighths():
+    assert recipes.milestones(5850) == (
+        [0, 22, 45, 91, 182, 365, 731, 1462, 2193, 2925, 3656, 4387, 5118, 5850]
+    )
+
+
+@pytest.mark.parametrize("iterations", [1, 2, 3, 7, 100, 255, 256, 1560])
+def test_milestones_begin_at_the_start_and_end_at_the_end(iterations):
+    found = recipes.milestones(iterations)
+    assert (found[0], found[-1]) == (0, iterations)
+    assert found == sorted(set(found))
+
+
 def test_survival_decays_linearly():
     """p_l = 1 - l / n (1 - p_n), Huang et al. 2016."""
     config = TrainConfig(survival=0.5)
@@ -123,6 +173,15 @@ def test_settings_that_make_no_run(settings, reason):
         TrainConfig(**settings)
 
 
+@pytest.mark.parametrize("model", ["highway", "vgg15", "vgg15-plain"])
+@pytest.mark.parametrize("settings", [{"active": 2}, {"survival": 0.5}])
+def test_only_residual_modules_can_be_left_out(model, settings):
+    config = TrainConfig(model=model, **settings)
+    with pytest.raises(ValueError, match=f"model '{model}': active and survival need residual"):
+        recipes.survival_probabilities(config, 54)
+    assert recipes.survival_probabilities(TrainConfig(model=model), 2) == [1, 1]
+
+
 @pytest.mark.parametrize("active", [-1, 55])
 def test_a_number_of_modules_that_is_not_there(active):
     with pytest.raises(ValueError, match=f"active modules {active}: expected 0 to 54"):
@@ -134,6 +193,11 @@ def test_labels():
     assert TrainConfig(depth=20, active=3, seed=7).label == "resnet20-cifar10-3active-s7"
     assert TrainConfig(survival=0.5).label == "resnet110-cifar10-survival0.5-s0"
     assert TrainConfig(model="vgg15").label == "vgg15-cifar10-s0"
+    assert TrainConfig(model="vgg15-plain").label == "vgg15-plain-cifar10-s0"
+    assert TrainConfig(model="highway").label == "highway110-cifar10-s0"
+    assert TrainConfig(model="highway", depth=20, seed=1).label == "highway20-cifar10-s1"
+    projection = TrainConfig(shortcuts="projection", active=3)
+    assert projection.label == "resnet110-projection-cifar10-3active-s0"
     assert "/" not in TrainConfig(dataset="folder:/a/b").label
 
 
@@ -162,6 +226,9 @@ def test_build():
     assert network.stem.in_channels == 1 and network.head[-1].out_features == 7
     assert not any(isinstance(part, models.Subsample) for part in network.modules())
     assert len(recipes.build(TrainConfig(model="vgg15"), 3, 10).blocks) == 13
+    highway = recipes.build(TrainConfig(model="highway", depth=14), 1, 7)
+    assert [type(block) for block in highway.blocks] == [models.HighwayModule] * 6
+    assert highway.stem.in_channels == 1 and highway.head[-1].out_features == 7
     one, same, other = (recipes.build(TrainConfig(depth=8, seed=s), 3, 10) for s in (1, 1, 2))
     assert torch.equal(one.stem.weight, same.stem.weight)
     assert not torch.equal(one.stem.weight, other.stem.weight)
