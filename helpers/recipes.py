@@ -67,7 +67,8 @@ class TrainConfig:
 # The models whose depth is a setting.
 DEEP = ("resnet", "highway")
 
-PLAIN_LEARNING_RATE = 0.05
+# Where 0.1 is too much: without batch norm nothing is learned, and gates saturate for good.
+LEARNING_RATES = {"vgg15-plain": 0.05, "highway": 0.02}
 
 # Iterations that serve a small machine: about 20 epochs of digits, 15 of CIFAR-10.
 SHORT = {"digits": 220, "cifar10": 5850}
@@ -79,9 +80,7 @@ def reference(dataset: str, iterations: int = 0, **settings) -> TrainConfig:
     `iterations`: of the one-cycle recipe; 0: the book's own length for digits and CIFAR-10, the
     paper's recipe for a folder; -1: the paper's recipe for any data set.
     """
-    if settings.get("model") == "vgg15-plain":
-        # Without batch norm it does not train at the other networks' learning rate.
-        settings = {"learning_rate": PLAIN_LEARNING_RATE} | settings
+    settings = {"learning_rate": LEARNING_RATES.get(settings.get("model"), 0.1)} | settings
     length = iterations or SHORT.get(dataset, -1)
     if length == -1:
         return TrainConfig(dataset=dataset, **settings)
