@@ -50,6 +50,12 @@ def shortcuts(rows: list[dict]) -> str:
     return table(DELETION_HEAD, [deletion(r, r["config"]["shortcuts"]) for r in [*ours, variant]])
 
 
+def robustness(rows: list[dict]) -> str:
+    """Single deletions from networks that differ in how long they were trained."""
+    found = sorted(matching(rows, "deletion", **FULL), key=lambda r: r["config"]["iterations"])
+    return table(DELETION_HEAD, [deletion(r, r["model"]) for r in found])
+
+
 def vgg(rows: list[dict]) -> str:
     """Single deletions from VGG-15, with batch norm and without."""
     kinds = {"batch norm": PLAIN, "none": {"model": "vgg15-plain"}}

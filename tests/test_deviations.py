@@ -36,7 +36,8 @@ def cells(table, line):
 
 
 @pytest.mark.parametrize(
-    "tell", ["length_of_training", "shortcuts", "vgg", "gradient", "spared", "test_time"]
+    "tell",
+    ["length_of_training", "robustness", "shortcuts", "vgg", "gradient", "spared", "test_time"],
 )
 def test_without_rows_a_table_says_so(tell):
     assert getattr(deviations, tell)([]) == deviations.NOT_RECORDED
@@ -60,6 +61,12 @@ def test_shortcuts_compares_networks_trained_alike():
     assert (name, intact, median, worst) == ("subsample", "10.00%", "1.00 pt", "20.00 pt")
     assert (least, recipe) == ("10.0%", "short recipe, 1,560 iterations")
     assert cells(found, 1)[0] == "projection" and cells(found, 1)[3] == "10.00 pt"
+
+
+def test_robustness_by_length_of_training():
+    rows = [deletion(0.2, iterations=5850), deletion(0.3)]
+    found = deviations.robustness(rows)
+    assert [cells(found, i)[3] for i in (0, 1)] == ["20.00 pt", "10.00 pt"]
 
 
 def test_vgg_with_and_without_batch_norm():

@@ -30,7 +30,7 @@ def random_deletions(rows: list[dict]) -> str:
     by_count = dict(zip(row["value"]["deleted"], row["value"]["errors"], strict=True))
     medians = {k: f"{100 * np.median(by_count[k]):.0f}%" for k in (1, 5, 10, 20)}
     listed = ", ".join(f"{error} after {k}" for k, error in medians.items())
-    return f"The median error after random deletions rises step by step: {listed}."
+    return f"The median error when modules are deleted at random: {listed}."
 
 
 def gradient(rows: list[dict]) -> str:
