@@ -45,7 +45,7 @@ class Size:
     random: int
 
 
-SIZES = {"paper": Size(-1, -1, -1, 0, 0), "short": Size(5850, 1560, 780, 2000, 1000)}
+SIZES = {"paper": Size(-1, -1, -1, 0, 0), "short": Size(5850, 1560, 390, 2000, 1000)}
 
 
 @dataclass(frozen=True)
