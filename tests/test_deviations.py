@@ -145,4 +145,5 @@ def test_sentences():
     assert "carry 75.0% of the gradient" in gradient and "shorter ones carry 25.0%" in gradient
     assert "length is 8.0 modules" in gradient
     assert "all 54 modules: 15.00 ± 7.07%; 23 of 54 modules: 30.00 ± 0.00%" in trained
-    assert "from 4.0 to 8.0 modules" in dynamics and "from 0% to 75%" in dynamics
+    assert "from 4.0 to 8.0 modules; it is longest, 8.0, after 1,560" in dynamics
+    assert "carry 0% of the gradient, after 1,560 iterations 75% (least 0%)" in dynamics

@@ -70,10 +70,12 @@ def dynamics(rows: list[dict]) -> str:
         return ""
     shares, times = np.array(row["value"]["shares"]), row["value"]["iterations"]
     means, inside = mean_length(shares), 100 * shares[:, 5:18].sum(1)
+    low, high = times[means.argmin()], times[means.argmax()]
     return (
-        f"Over {times[-1]:,} iterations of training the mean length goes from {means[0]:.1f} to "
-        f"{means[-1]:.1f} modules (least {means.min():.1f}, most {means.max():.1f}), and the exact "
-        f"share of 5 to 17 modules from {inside[0]:.0f}% to {inside[-1]:.0f}%."
+        f"Before training, paths of 5 to 17 modules carry {inside[0]:.0f}% of the gradient, after "
+        f"{times[-1]:,} iterations {inside[-1]:.0f}% (least {inside.min():.0f}%). The mean length "
+        f"goes from {means[0]:.1f} to {means[-1]:.1f} modules; it is longest, {means.max():.1f}, "
+        f"after {high:,} iterations and shortest, {means.min():.1f}, after {low:,}."
     )
 
 
