@@ -96,7 +96,8 @@ def highway(
     depth: int = 110, in_channels: int = 3, classes: int = 10, gate_bias: float = -6.0
 ) -> Network:
     """Highway network (Eq 3; Srivastava et al. 2015) with the modules of `resnet`, each behind a
-    gate: a 1x1 convolution and a sigmoid (the exclusive gating of He et al. 2016).
+    gate: a 1x1 convolution and a sigmoid (the exclusive gating of He et al. 2016), here behind batch
+    norm and ReLU like every weight layer: gates that read the input as it is made training diverge.
 
     `gate_bias`: of all gates before training; negative, so that the skip connection begins open.
     He et al. found -6 the best for 110 layers; at -3 less than a tenth of the stem's output passes.
@@ -104,13 +105,14 @@ def highway(
     """
     blocks = []
     for c_in, c_out, stride in cifar_shapes(depth):
-        gate = nn.Conv2d(c_in, c_out, kernel_size=1, stride=stride)
+        weights = nn.Conv2d(c_in, c_out, kernel_size=1, stride=stride)
+        gate = nn.Sequential(*pre_activation(c_in), weights, nn.Sigmoid())
         transform = basic_residual(c_in, c_out, stride)
         skip = shortcut("subsample", c_in, c_out, stride)
-        blocks.append(HighwayModule(transform, nn.Sequential(gate, nn.Sigmoid()), skip))
+        blocks.append(HighwayModule(transform, gate, skip))
     network = initialise(Network(conv3x3(in_channels, 16), blocks, classifier(64, classes)))
     for block in blocks:
-        nn.init.constant_(block.gate[0].bias, gate_bias)
+        nn.init.constant_(block.gate[-2].bias, gate_bias)
     return network
 
 
