@@ -96,8 +96,8 @@ def highway(
     depth: int = 110, in_channels: int = 3, classes: int = 10, gate_bias: float = -6.0
 ) -> Network:
     """Highway network (Eq 3; Srivastava et al. 2015) with the modules of `resnet`, each behind a
-    gate: a 1x1 convolution and a sigmoid (the exclusive gating of He et al. 2016), here behind batch
-    norm and ReLU like every weight layer: gates that read the input as it is made training diverge.
+    gate: a 1x1 convolution and a sigmoid (the exclusive gating of He et al. 2016), here behind
+    batch norm and ReLU like every weight layer: with gates on the bare input, training diverged.
 
     `gate_bias`: of all gates before training; negative, so that the skip connection begins open.
     He et al. found -6 the best for 110 layers; at -3 less than a tenth of the stem's output passes.
