@@ -21,7 +21,7 @@ def _b13(rows):
 
 
 def _b14(rows):
-    found = select(rows, "gates", "gates of a highway network", **HIGHWAY)
+    found = select(rows, "gates", "the gates of a trained highway network", **HIGHWAY)
     gates = np.mean([r["value"]["mean"] for r in found], axis=0)
     below = (gates < 0.5).mean()
     start = np.mean([r["value"]["start"] for r in found])
