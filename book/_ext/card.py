@@ -17,7 +17,7 @@ def draw(title: str) -> Figure:
     figure = Figure(figsize=(12, 6.3), dpi=100, facecolor=PAPER)
     figure.text(0.06, 0.84, title, fontsize=42, weight="bold", color=INK)
     figure.text(0.06, 0.74, "an executable paper", fontsize=24, color=INK)
-    axes = figure.add_axes((0.06, 0.1, 0.88, 0.56))
+    axes = figure.add_axes((0.06, 0.18, 0.88, 0.5))
     axes.bar(range(MODULES + 1), [comb(MODULES, k) for k in range(MODULES + 1)], color=BLUE)
     axes.set_xlabel(f"modules on a path: how the $2^{{{MODULES}}}$ paths are shared out", size=20)
     axes.spines[["left", "right", "top"]].set_visible(False)

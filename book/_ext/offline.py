@@ -33,7 +33,15 @@ def use_own_copies(app, config):
     config.nb_ipywidgets_js = {f"npm/{script}": {} for script in WIDGETS}
 
 
+def search_without_excerpts(app, page, template, context, doctree):
+    """Found pages opened as files are listed without excerpts: a script may not read files."""
+    if page == "search":
+        excerpts = "DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY"
+        app.add_js_file(None, body=f"{excerpts} &&= location.protocol != 'file:';")
+
+
 def setup(app):
     """Called by Sphinx."""
     app.connect("config-inited", use_own_copies)
+    app.connect("html-page-context", search_without_excerpts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
