@@ -5,10 +5,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# Scripts that the site serves itself: npm's own record of what it put into book/node_modules.
+SCRIPTS := book/node_modules/.package-lock.json
 
 .PHONY: book test bench reference clean
 
-book: $(READY)
+book: $(READY) $(SCRIPTS)
 	@# After a warning every page is read again next time, or a second build would hide it.
 	$(BIN)/jupyter-book build book -W -n --keep-going || { rm -rf book/_build/.doctrees; exit 1; }
 
@@ -27,8 +29,12 @@ reference: $(READY)
 
 # Takes the built book and the environment away; runs/ and data/ are yours and stay.
 clean:
-	rm -rf .venv book/_build .pytest_cache .ruff_cache
+	rm -rf .venv book/_build book/node_modules .pytest_cache .ruff_cache
 	find helpers tests notebooks book -name __pycache__ -prune -exec rm -rf {} +
+
+# Not an error without npm, or without a network: the build says where the pages then get them from.
+$(SCRIPTS): book/package-lock.json
+	@if command -v npm >/dev/null; then npm ci --prefix book --loglevel=error >/dev/null && touch $@ || true; fi
 
 $(READY): requirements.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) not found: install Python 3.11 or newer, or name one: make PYTHON=python3.11" >&2; exit 1; }

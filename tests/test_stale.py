@@ -35,7 +35,8 @@ def project(tmp_path):
     (tmp_path / "book/page.md").write_text(PAGE)
     (tmp_path / "book/references.bib").touch()
     shutil.copy(ROOT / "_config.yml", tmp_path / "book/_config.yml")
-    shutil.copytree(ROOT / "book/_ext", tmp_path / "book/_ext")
+    for name in ("_ext", "_static", "_templates"):
+        shutil.copytree(ROOT / "book" / name, tmp_path / "book" / name)
     return tmp_path
 
 

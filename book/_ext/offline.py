@@ -1,0 +1,47 @@
+"""Sphinx extension: the site needs no other server.
+
+Formulas and widgets are drawn by scripts that would come from public servers.  Where `npm ci` has
+put their packages into book/node_modules, as `make book` does, the site serves its own copies.
+MathJax is the build that draws SVG: one file, with its letters inside it.
+"""
+
+import shutil
+from pathlib import Path
+
+from sphinx.util import logging
+
+# Of each package the one script that pages load; the order is the one they are loaded in.
+MATHJAX = "mathjax/es5/tex-svg.js"
+WIDGETS = ("requirejs/require.js", "@jupyter-widgets/html-manager/dist/embed-amd.js")
+
+
+def use_own_copies(app, config):
+    """Point pages at the site's copies, or say that there are none."""
+    packages = Path(app.srcdir) / "node_modules"
+    if not all((packages / script).is_file() for script in (MATHJAX, *WIDGETS)):
+        logging.getLogger(__name__).info(
+            "The site takes MathJax and the widget manager from public servers: book/node_modules "
+            "does not hold them (with Node.js, `npm ci --prefix book` fetches them)."
+        )
+        return
+    # Below _static, and copied there by us: what lies in book/_static is loaded by every page.
+    for script in (MATHJAX, *WIDGETS):
+        target = Path(app.outdir) / "_static/npm" / script
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(packages / script, target)
+    config.mathjax_path = f"npm/{MATHJAX}"
+    config.nb_ipywidgets_js = {f"npm/{script}": {} for script in WIDGETS}
+
+
+def search_without_excerpts(app, page, template, context, doctree):
+    """Found pages opened as files are listed without excerpts: a script may not read files."""
+    if page == "search":
+        excerpts = "DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY"
+        app.add_js_file(None, body=f"{excerpts} &&= location.protocol != 'file:';")
+
+
+def setup(app):
+    """Called by Sphinx."""
+    app.connect("config-inited", use_own_copies)
+    app.connect("html-page-context", search_without_excerpts)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

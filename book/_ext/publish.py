@@ -1,0 +1,76 @@
+"""Sphinx extension: what a published site has beyond its pages.
+
+Launch buttons, the sitemap and the cards that other sites show for a link need public addresses.
+All of them follow from one setting, `repository: url:` in _config.yml; while it is empty they are
+left out.
+"""
+
+from html import escape
+from pathlib import Path
+from textwrap import shorten
+
+from docutils import nodes
+
+
+def find_address(app, config):
+    """The address of the site from that of the repository, as GitHub Pages has it."""
+    options = config.html_theme_options
+    if options.get("repository_url"):
+        owner, name = options["repository_url"].strip("/").split("/")[-2:]
+        config.html_baseurl = config.html_baseurl or f"https://{owner.lower()}.github.io/{name}/"
+    else:
+        options.pop("launch_buttons", None)
+
+
+def keep_buttons_that_work(app, page, template, context, doctree):
+    """Launch buttons on notebooks alone: a path in the repository is a page's name only there."""
+    if not page.startswith("notebooks/"):
+        kept = [b for b in context["header_buttons"] if b.get("label") != "launch-buttons"]
+        context["header_buttons"] = kept
+
+
+def describe(app, page, template, context, doctree):
+    """Tags by which search engines and other sites show a page: its first words, and the card."""
+    paragraph = next(iter(doctree.findall(nodes.paragraph)), None) if doctree else None
+    if paragraph is None:
+        return
+    about = shorten(paragraph.astext(), 200, placeholder=" …")
+    tags = {"description": about}
+    if app.config.html_baseurl:
+        tags |= {
+            "og:type": "article",
+            "og:site_name": app.config.html_title,
+            "og:title": app.env.titles[page].astext(),
+            "og:description": about,
+            "og:url": context["pageurl"],
+            "og:image": f"{app.config.html_baseurl}_static/card.png",
+            "twitter:card": "summary_large_image",
+        }
+    for name, content in tags.items():
+        key = "property" if name.startswith("og:") else "name"
+        context["metatags"] += f'\n    <meta {key}="{name}" content="{escape(content)}" />'
+
+
+def write_sitemap(app, exception):
+    """The list of pages for search engines."""
+    base = app.config.html_baseurl
+    if exception or not base:
+        return
+    addresses = [base + app.builder.get_target_uri(name) for name in sorted(app.env.found_docs)]
+    lines = [
+        '<?xml version="1.0" encoding="utf-8"?>',
+        '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">',
+        *(f"  <url><loc>{escape(address)}</loc></url>" for address in addresses),
+        "</urlset>",
+    ]
+    (Path(app.outdir) / "sitemap.xml").write_text("\n".join(lines) + "\n", encoding="utf8")
+
+
+def setup(app):
+    """Called by Sphinx."""
+    app.connect("config-inited", find_address)
+    app.connect("html-page-context", describe)
+    # After the theme (501) has made the buttons.
+    app.connect("html-page-context", keep_buttons_that_work, priority=502)
+    app.connect("build-finished", write_sitemap)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
