@@ -39,22 +39,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Markdown
 
-from helpers import (
-    claims,
-    figures,
-    gradients,
-    interventions,
-    measure,
-    parameters,
-    paths,
-    results,
-    training,
-)
+from helpers import claims, figures, gradients, interventions, measure, parameters, paths, results
 from helpers.claims.lesions import costs
 from helpers.data import load
 from helpers.devices import find_device, resolve
 from helpers.progress import Progress
 from helpers.recipes import reference
+from helpers.training import new_network, subject, trained
 
 # %% tags=["parameters"]
 # Parameters of this chapter: papermill sets any of them with -p
@@ -90,7 +81,7 @@ configs = {
 }
 nets, files = {}, {}
 for kind, config in configs.items():
-    nets[kind], files[kind] = training.trained(config, data, folder, progress=Progress(config.label))
+    nets[kind], files[kind] = trained(config, data, folder, progress=Progress(config.label))
 
 # %%
 test = data.test.first(n_images or len(data.test.labels)).to(find_device())
@@ -150,7 +141,7 @@ for kind in ("plain", "stochastic"):
         variants, images, labels, precision=precision, progress=Progress("single deletions")
     )
     live[kind] = results.row(
-        **training.subject(configs[kind], data, files[kind]),
+        **subject(configs[kind], data, files[kind]),
         experiment="deletion",
         data_checksum=test.checksum,
         config=asdict(configs[kind]) | {"test_precision": resolve(images.device, precision)},
@@ -187,10 +178,10 @@ Markdown(claims.sources(shown, list(live.values())))
 
 # %% tags=["nbval-ignore-output"]
 begin = time.monotonic()
-start = measure.gates(training.new_network(configs["highway"], data).to(images.device), images)
+start = measure.gates(new_network(configs["highway"], data).to(images.device), images)
 value = measure.gates(nets["highway"], images) | {"start": float(np.mean(start["mean"]))}
 live["highway"] = results.row(
-    **training.subject(configs["highway"], data, files["highway"]),
+    **subject(configs["highway"], data, files["highway"]),
     experiment="gates",
     data_checksum=test.checksum,
     config=asdict(configs["highway"]),

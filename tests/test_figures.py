@@ -23,6 +23,17 @@ def sampled():
 
 
 LINE = SimpleNamespace(slope=-2, intercept=0)
+STOCHASTIC = {"errors": [0.1, 0.3, 0.12, 0.11], "intact": 0.09, "downsampling": [1]}
+TIMES = [0, 1, 2, 4, 8, 16, 32, 64]
+# At the start all of the gradient is at length 2 of 4, at the end at length 1.
+SHARES = [[0, 1 - t, t, 0, 0] for t in np.linspace(1, 0, len(TIMES))]
+EXCHANGED = {
+    "start": [0.0, 0.0, 1.0],
+    "end": [0.0, 1.0, 0.0],
+    "scales_only": [0.0, 0.5, 0.5],
+    "weights_only": [0.0, 0.25, 0.75],
+}
+GATES = {"mean": [0.1, 0.2, 0.05], "p10": [0.0, 0.1, 0.0], "p90": [0.3] * 3, "start": 0.02}
 DRAW = {
     "deletion": lambda ax: figures.deletion(ax, RESIDUAL, {"errors": [0.9, 0.8]}),
     "random_deletions": lambda ax: figures.random_deletions(ax, RANDOM | {"intact": 0.08}),
@@ -35,6 +46,12 @@ DRAW = {
     "gradient_shares": lambda ax: figures.gradient_shares(ax, {"exact": ([0, 1], [0.4, 0.6])}),
     "growth": lambda ax: figures.growth(ax, "modules", GROWTH),
     "training_errors": lambda ax: figures.training_errors(ax, {"all": [0.1], "part": [0.2]}),
+    "dynamics": lambda ax: figures.dynamics(ax, TIMES, SHARES),
+    "mean_length": lambda ax: figures.mean_length(ax, TIMES, np.linspace(2, 1, 8), 4),
+    "exchanged_scales": lambda ax: figures.exchanged_scales(ax, EXCHANGED),
+    "stochastic_depth": lambda ax: figures.stochastic_depth(ax, RESIDUAL, STOCHASTIC),
+    "gates": lambda ax: figures.gates(ax, GATES),
+    "surviving": lambda ax: figures.surviving(ax, {"by count": [1, 0.5, 0.25]}),
 }
 
 
@@ -58,27 +75,33 @@ def test_axes_in_axes_out_and_both_labelled(ax, name):
     assert ax.get_xlabel() or name == "training_errors"
 
 
-@pytest.mark.parametrize("name", DRAW)
-def test_no_text_lies_on_another(ax, name):
-    DRAW[name](ax)
-    ax.figure.canvas.draw()
+def touching(figure):
+    """Pairs of texts, as they are drawn, one of which lies on the other."""
+    figure.canvas.draw()
     # A tick beyond the limits has a label too, which is not drawn.
     beyond = {
         tick.label1
+        for ax in figure.axes
         for axis in (ax.xaxis, ax.yaxis)
         for tick in [*axis.get_major_ticks(), *axis.get_minor_ticks()]
-        if not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
+        if not ax.axison
+        or not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
     }
-    texts = set(ax.findobj(matplotlib.text.Text)) - beyond
+    texts = set(figure.findobj(matplotlib.text.Text)) - beyond
     texts = [t for t in texts if t.get_text().strip() and t.get_visible()]
     boxes = [(t.get_text(), t.get_window_extent()) for t in texts]
-    touching = [
+    return [
         (a, b)
         for i, (a, box) in enumerate(boxes)
         for b, other in boxes[i + 1 :]
         if box.width and other.width and box.overlaps(other)
     ]
-    assert not touching
+
+
+@pytest.mark.parametrize("name", DRAW)
+def test_no_text_lies_on_another(ax, name):
+    DRAW[name](ax)
+    assert not touching(ax.figure)
 
 
 def test_every_public_figure_is_drawn_here():
@@ -87,7 +110,7 @@ def test_every_public_figure_is_drawn_here():
         for n, f in vars(figures).items()
         if getattr(f, "__module__", "").startswith(figures.__name__)
     }
-    assert public - {"canvas", "percent"} == set(DRAW)
+    assert public - {"canvas", "both"} == set(DRAW)
 
 
 def test_deletion_shows_percent_by_module(ax):
@@ -130,3 +153,115 @@ def test_gradient_norms_divides_the_sum_by_the_number_of_paths(ax):
 def test_the_scale_of_training_errors_begins_at_zero(ax):
     DRAW["training_errors"](ax)
     assert ax.get_ylim()[0] == 0 and ax.get_ylim()[1] > 20
+
+
+def test_dynamics_shows_six_of_many_times_the_first_and_the_last_among_them(ax):
+    DRAW["dynamics"](ax)
+    _, labels = ax.get_legend_handles_labels()
+    assert labels == ["before training"] + [f"iteration {i}" for i in (1, 4, 8, 32, 64)]
+    assert curve(ax, "before training")[1] == pytest.approx([0, 0, 100, 0, 0])
+    assert curve(ax, "iteration 64")[1] == pytest.approx([0, 100, 0, 0, 0])
+
+
+def test_dynamics_of_a_few_times_shows_them_all(ax):
+    figures.dynamics(ax, [0, 1000], [[1, 0], [0, 1]])
+    assert ax.get_legend_handles_labels()[1] == ["before training", "iteration 1,000"]
+
+
+def test_mean_length_lies_below_half_the_modules(ax):
+    DRAW["mean_length"](ax)
+    x, y = curve(ax, "mean length, by exact share")
+    assert x.tolist() == TIMES and (y[0], y[-1]) == (2, 1)
+    assert set(curve(ax, "mean of all paths, n / 2")[1]) == {2}
+    left, right = ax.transData.transform([(0, 1), (1, 1)])[:, 0]
+    assert right - left > 10, "the start has a place of its own"
+
+
+def test_exchanged_scales_shows_four_networks(ax):
+    DRAW["exchanged_scales"](ax)
+    found = {name: curve(ax, name)[1].tolist() for name in ax.get_legend_handles_labels()[1]}
+    assert found == {
+        "before training": [0, 0, 100],
+        "after training": [0, 100, 0],
+        "before, with the scales from after": [0, 50, 50],
+        "after, with the scales from before": [0, 25, 75],
+    }
+
+
+def test_stochastic_depth_shows_costs_not_errors(ax):
+    DRAW["stochastic_depth"](ax)
+    x, without = curve(ax, "without stochastic depth")
+    assert x.tolist() == [1, 2, 3, 4] and without == pytest.approx([2, 42, 12, 7])
+    assert curve(ax, "with stochastic depth")[1] == pytest.approx([1, 21, 3, 2])
+    circled = [c.get_offsets().tolist() for c in ax.collections if len(c.get_offsets())]
+    assert circled == [[pytest.approx([2, 42])], [pytest.approx([2, 21])]]
+
+
+def test_gates_show_where_they_began(ax):
+    DRAW["gates"](ax)
+    assert curve(ax, "mean, trained")[1] == pytest.approx(GATES["mean"])
+    assert curve(ax, "mean before training")[1] == pytest.approx([0.02, 0.02])
+    assert curve(ax, "both routes alike")[1] == pytest.approx([0.5, 0.5])
+    low, high = ax.get_ylim()
+    assert low < 0 and high > 1, "a gate may be shut or open all the way"
+
+
+def test_surviving_begins_with_everything(ax):
+    DRAW["surviving"](ax)
+    x, y = curve(ax, "by count")
+    assert x.tolist() == [0, 1, 2] and y == pytest.approx([100, 50, 25])
+    assert ax.get_yscale() == "log"
+
+
+# Recorded above live.
+
+
+@pytest.fixture
+def both():
+    """Calls `figures.both` and closes what it has drawn."""
+    drawn = []
+
+    def draw(*words, **options):
+        figure, axes = figures.both(*words, **options)
+        drawn.append(figure)
+        return figure, axes
+
+    yield draw
+    for figure in drawn:
+        plt.close(figure)
+
+
+def test_recorded_rows_are_above_live_ones(both):
+    figure, axes = both(figures.surviving, ({"a": [1, 0.5]},), ({"a": [1, 0.1]},))
+    assert list(axes) == figure.axes
+    assert [ax.get_title(loc="left") for ax in axes] == ["Recorded: CIFAR-10", "Live"]
+    assert [curve(ax, "a")[1].tolist() for ax in axes] == [[100, 50], [100, 10]]
+    assert axes[0].get_position().y0 > axes[1].get_position().y1
+
+
+def test_without_recorded_rows_that_is_said(both):
+    _, (above, below) = both(figures.surviving, None, ({"a": [1, 0.1]},))
+    assert not above.axison and not above.get_lines()
+    assert [text.get_text() for text in above.texts] == ["not recorded yet"]
+    assert curve(below, "a")[1].tolist() == [100, 10] and not below.texts
+    assert [ax.get_title(loc="left") for ax in (above, below)] == ["Recorded: CIFAR-10", "Live"]
+
+
+def test_both_plots_get_all_tables_and_options(both):
+    plain = {"errors": [0.9, 0.8]}
+    _, axes = both(figures.deletion, (RESIDUAL, plain), (STOCHASTIC,), chance=0.5)
+    assert [curve(ax, "chance")[1].tolist() for ax in axes] == [[50, 50], [50, 50]]
+    layers = ["VGG-15, one layer deleted" in ax.get_legend_handles_labels()[1] for ax in axes]
+    assert layers == [True, False]
+
+
+@pytest.mark.parametrize("height", [3.5, 4])
+def test_each_of_both_plots_has_the_height(both, height):
+    figure, _ = both(figures.surviving, None, ({"a": [1]},), height=height)
+    assert figure.get_size_inches().tolist() == [5.4, 2 * height]
+
+
+@pytest.mark.parametrize("recorded", [None, (RANDOM | {"intact": 0.08},)])
+def test_no_text_lies_on_another_in_both_plots(both, recorded):
+    figure, _ = both(figures.random_deletions, recorded, (RANDOM | {"intact": 0.2},))
+    assert not touching(figure)

@@ -68,14 +68,15 @@ def test_the_run_of_a_chapter(dataset, iterations, expected):
 
 
 @pytest.mark.parametrize("iterations", [0, 7, -1])
-def test_only_without_batch_norm_the_learning_rate_is_lower(iterations):
-    rates = {
-        model: recipes.reference("cifar10", iterations, model=model).learning_rate
-        for model in ("resnet", "highway", "vgg15", "vgg15-plain")
-    }
-    assert rates == {"resnet": 0.1, "highway": 0.1, "vgg15": 0.1, "vgg15-plain": 0.05}
-    settings = {"model": "vgg15-plain", "learning_rate": 0.2}
-    assert recipes.reference("cifar10", iterations, **settings).learning_rate == 0.2
+def test_networks_that_need_a_lower_learning_rate_get_it(iterations):
+    """Without batch norm, and with gates; unless another one is asked for."""
+    lower = {"vgg15-plain", "highway"}
+    for model in {"resnet", "vgg15"} | lower:
+        rate = recipes.reference("cifar10", iterations, model=model).learning_rate
+        assert rate == recipes.LEARNING_RATES[model] < 0.1 if model in lower else rate == 0.1
+        settings = {"model": model, "learning_rate": 0.3}
+        assert recipes.reference("cifar10", iterations, **settings).learning_rate == 0.3
+    assert set(recipes.LEARNING_RATES) == lower
 
 
 def test_milestones_double_and_then_keep_step():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from helpers import checkpoints, data, devices, shelf, training
+from helpers import checkpoints, data, devices, measure, shelf, training
 from helpers.recipes import TrainConfig
 
 CONFIG = TrainConfig(
@@ -211,14 +211,45 @@ def test_rounding_may_move_the_error_up_to_its_limit(fragile, digits, place, mon
     assert shelf.publish(CONFIG, digits, path, place)["value"]["rounding"] == moved
 
 
-def test_the_limit_is_a_twentieth_of_a_point():
-    """Five of CIFAR-10's ten thousand test images."""
-    assert shelf.ROUNDING == 5 / 10_000
+def test_the_limit_is_two_images_in_two_thousand():
+    assert shelf.ROUNDING * shelf.ROUNDING_IMAGES == 2
+    assert shelf.ROUNDING_IMAGES == 2000
+
+
+@pytest.mark.usefixtures("any_rounding")
+def test_rounding_is_measured_on_the_first_images(fragile, digits, place, monkeypatch):
+    """The error on all of them."""
+    path = fragile()
+    before, after = wrong_by_hand(path, digits), not_zero(digits)
+
+    def moved(count):
+        return (sum(i < count for i in after) - sum(i < count for i in before)) / count
+
+    count = next(n for n in range(20, 100) if moved(n) not in (0, moved(100)))
+    monkeypatch.setattr(shelf, "ROUNDING_IMAGES", count)
+    value = shelf.publish(CONFIG, digits, path, place)["value"]
+    assert value["rounding"] == moved(count)
+    assert value["wrong"] == after and value["error"] == len(after) / 100
+
+
+@pytest.mark.usefixtures("any_rounding")
+def test_rounding_is_measured_in_float32_and_the_error_as_in_the_chapters(
+    run, digits, place, monkeypatch
+):
+    asked, predictions = [], measure.predictions
+
+    def noted(*words, precision):
+        asked.append(precision)
+        return predictions(*words)
+
+    monkeypatch.setattr(measure, "predictions", noted)
+    shelf.publish(CONFIG, digits, run, place)
+    assert asked == ["float32", "float32", "auto"]
 
 
 @pytest.mark.usefixtures("any_rounding")
 def test_interrupted_between_two_tests_nothing_is_left(run, digits, place, monkeypatch):
-    def wrong_images(config, dataset, path):
+    def wrong_images(config, dataset, path, *how):
         if path != run:
             raise KeyboardInterrupt
         return []

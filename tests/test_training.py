@@ -57,14 +57,19 @@ def weights(network):
 # Killed and resumed.
 
 
+KEEP = (0, 15, 40)
+
+
 def train_in_a_child(config, folder, iterations_done):
-    """Runs in a process of its own, which is there to be killed; saves fifty times a second."""
+    """Runs in a process of its own, which is there to be killed; saves fifty times a second and
+    keeps the weights of the start, of the end, and of a moment between."""
     torch.set_num_threads(1)
 
     def progress(done, total, loss):
         iterations_done.value = done
 
-    training.train(config, data.load("digits"), folder, save_seconds=0.02, progress=progress)
+    digits = data.load("digits")
+    training.train(config, digits, folder, save_seconds=0.02, keep=KEEP, progress=progress)
 
 
 def child(config, folder):
@@ -81,7 +86,8 @@ def child(config, folder):
 
 @pytest.mark.parametrize("settings", [{}, {"active": 3}, {"survival": 0.5}])
 def test_killed_three_times_and_resumed_to_the_same_weights(folder, digits, settings):
-    """SIGKILL at random moments: bit for bit what an undisturbed run leaves behind."""
+    """SIGKILL at random moments: bit for bit what an undisturbed run leaves behind, at the end
+    and along the way."""
     config, moments = replace(SMALL, iterations=40, **settings), random.Random(len(settings))
     for earliest in (4, 12, 20):
         process, done = child(config, folder)
@@ -100,15 +106,16 @@ def test_killed_three_times_and_resumed_to_the_same_weights(folder, digits, sett
     assert process.exitcode == 0 and done.value == config.iterations
     undisturbed, _ = child(config, folder.with_name("undisturbed"))
     undisturbed.join()
-    (path,) = folder.glob("*.safetensors")
-    (expected,) = folder.with_name("undisturbed").glob("*.safetensors")
-    assert path.name == expected.name
-    found, about = checkpoints.read(path)
-    wanted, _ = checkpoints.read(expected)
-    assert found.keys() == wanted.keys()
-    assert [name for name in wanted if not torch.equal(found[name], wanted[name])] == []
-    assert about["iterations"] == config.iterations
-    assert not list(folder.glob("*.partial"))
+    names = sorted(file.name for file in folder.iterdir())
+    assert names == sorted(file.name for file in folder.with_name("undisturbed").iterdir())
+    moments = []
+    for name in names:
+        found, about = checkpoints.read(folder / name)
+        wanted, _ = checkpoints.read(folder.with_name("undisturbed") / name)
+        assert found.keys() == wanted.keys()
+        assert [n for n in wanted if not torch.equal(found[n], wanted[n])] == [], name
+        moments.append(about["iterations"])
+    assert sorted(moments) == [*KEEP, config.iterations]
 
 
 def interrupt_at(iteration):
@@ -176,6 +183,124 @@ def test_a_partial_file_of_another_kind(folder, digits, counted):
     assert counted.done == []
 
 
+# Weights kept along a run.
+
+FEW = replace(SMALL, depth=8, iterations=6, batch_size=16, precision="float32")
+
+
+@pytest.fixture(scope="module")
+def course(digits):
+    """The weights of a run after 0, 1, ..., 6 iterations, by calling `step`."""
+    device, split = training.find_device(), digits.train.to(training.find_device())
+    network = training.new_network(FEW, digits).to(device, memory_format=torch.channels_last)
+    optimizer, states = training.new_optimizer(FEW, network.train()), []
+    for iteration in range(FEW.iterations + 1):
+        states.append({n: t.detach().cpu().clone() for n, t in network.state_dict().items()})
+        training.step(FEW, digits, split.images, split.labels, network, optimizer, iteration)
+    return states
+
+
+def are_equal(path, state):
+    """Whether a checkpoint holds exactly these weights."""
+    found, _ = checkpoints.read(path)
+    return found.keys() == state.keys() and all(torch.equal(found[n], state[n]) for n in state)
+
+
+def kept_in(folder):
+    """The snapshots in a folder, by the number of their iteration."""
+    files = folder.glob("*-at*.safetensors")
+    return {int(file.stem.split("-at")[1]): file for file in files}
+
+
+def test_the_place_of_a_snapshot(tmp_path):
+    path = tmp_path / "resnet8-digits-s0-0123456789.safetensors"
+    expected = tmp_path / "resnet8-digits-s0-0123456789-at7.safetensors"
+    assert training.snapshot(path, 7) == expected
+
+
+def test_kept_weights_are_those_after_so_many_steps(folder, digits, course):
+    path = training.train(FEW, digits, folder, keep=(3, 6, 0))
+    found = kept_in(folder)
+    assert found == {number: training.snapshot(path, number) for number in (0, 3, 6)}
+    for number, file in found.items():
+        assert are_equal(file, course[number])
+        about = checkpoints.read(file)[1]
+        assert about["iterations"] == number and TrainConfig(**about["config"]) == FEW
+        assert about["code"] == training.code_digest()
+    assert are_equal(path, course[6])
+    assert not any(are_equal(found[a], course[b]) for a, b in ((0, 3), (3, 6), (6, 0)))
+    assert len(list(folder.iterdir())) == 4
+
+
+@pytest.mark.parametrize("stopped", [1, 3, 4, 5])
+def test_weights_are_kept_by_a_resumed_run(folder, digits, course, stopped):
+    """Stopped before, at and after a moment that is kept; saved last an iteration earlier."""
+    keep = (0, 2, 4, 6)
+    with pytest.raises(KeyboardInterrupt):
+        stop = interrupt_at(stopped)
+        training.train(FEW, digits, folder, save_seconds=0, keep=keep, progress=stop)
+    path = training.train(FEW, digits, folder, keep=keep)
+    assert sorted(kept_in(folder)) == [*keep]
+    assert all(are_equal(file, course[number]) for number, file in kept_in(folder).items())
+    assert are_equal(path, course[6])
+
+
+def interrupted_run(digits, folder, keep=()):
+    """A run that was saved after four of its six iterations."""
+    with pytest.raises(KeyboardInterrupt):
+        stop = interrupt_at(5)
+        training.train(FEW, digits, folder, save_seconds=0, keep=keep, progress=stop)
+
+
+@pytest.mark.parametrize(
+    "keep, done",
+    [((2,), range(1, 7)), ((0, 5), range(1, 7)), ((5,), range(5, 7)), ((6,), range(5, 7))],
+)
+def test_a_resumed_run_may_be_asked_to_keep_more(folder, digits, course, counted, keep, done):
+    """It starts again only for weights that are past."""
+    interrupted_run(digits, folder)
+    training.train(FEW, digits, folder, keep=keep, progress=counted)
+    assert counted.done == list(done)
+    assert sorted(kept_in(folder)) == [*keep]
+    assert all(are_equal(file, course[number]) for number, file in kept_in(folder).items())
+
+
+def test_a_lost_snapshot_is_made_again(folder, digits, course, counted):
+    interrupted_run(digits, folder, keep=(1, 3))
+    kept_in(folder)[1].unlink()
+    training.train(FEW, digits, folder, keep=(1, 3), progress=counted)
+    assert counted.done == list(range(1, 7))
+    assert are_equal(kept_in(folder)[1], course[1])
+
+
+def test_a_finished_run_without_its_snapshots_is_run_again(folder, digits, course, counted):
+    path = training.train(FEW, digits, folder)
+    assert training.train(FEW, digits, folder, keep=(1, 6), progress=counted) == path
+    assert counted.done == list(range(1, 7))
+    assert all(are_equal(kept_in(folder)[number], course[number]) for number in (1, 6))
+    training.train(FEW, digits, folder, keep=(6,), progress=counted)
+    training.train(FEW, digits, folder, keep=(1, 6), progress=counted)
+    assert counted.done == list(range(1, 7)), "everything is there by now"
+
+
+def test_snapshots_of_another_code_are_made_again(folder, digits, counted, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "code_digest", lambda: "other")
+        training.train(FEW, digits, folder, keep=(1,))
+    training.train(FEW, digits, folder)
+    training.train(FEW, digits, folder, keep=(1,), progress=counted)
+    assert counted.done == list(range(1, 7))
+    assert checkpoints.read(kept_in(folder)[1])[1]["code"] == training.code_digest()
+
+
+@pytest.mark.parametrize("keep, outside", [((-1, 0), "[-1]"), ((3, 7, 6, 9), "[7, 9]")])
+def test_weights_that_a_run_never_has(folder, digits, keep, outside):
+    with pytest.raises(ValueError) as caught:
+        training.train(FEW, digits, folder, keep=keep)
+    assert str(caught.value) == f"keep {outside}: expected numbers from 0 to 6"
+    assert not folder.exists()
+
+
 # What an iteration does.
 
 
@@ -216,6 +341,18 @@ def test_what_is_not_active_is_not_computed_and_does_not_move(digits, settings):
     assert len(set(counts)) > 2, "drawn anew in each iteration"
     if config.active:
         assert {sum(count) for count in counts} == {2}
+
+
+def test_every_gate_learns(digits):
+    """Not by weight decay alone: a gradient arrives, although the gates begin nearly shut."""
+    config = replace(SMALL, model="highway", depth=8, precision="float32")
+    network = training.new_network(config, digits).train()
+    gates = [block.gate for block in network.blocks]
+    before = [{n: p.detach().clone() for n, p in gate.named_parameters()} for gate in gates]
+    one_step(config, digits, network)
+    for gate, old in zip(gates, before, strict=True):
+        for name, p in gate.named_parameters():
+            assert p.grad.any() and not torch.equal(p, old[name])
 
 
 def test_momentum_does_not_move_what_is_not_active(digits):
@@ -408,6 +545,8 @@ def test_divergence_is_never_saved(folder, digits):
         ({"model": "alexnet"}, "model 'alexnet'"),
         ({"model": "vgg15", "active": 3}, "vgg15"),
         ({"model": "vgg15", "survival": 0.5}, "vgg15"),
+        ({"model": "highway", "active": 3}, "highway"),
+        ({"model": "highway", "survival": 0.5}, "highway"),
     ],
 )
 def test_a_run_that_cannot_be(folder, digits, settings, reason):

@@ -1,0 +1,87 @@
+"""What the repository carries: weights that fit their networks, rows that are found again from
+them, and a card that says so."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from helpers import checkpoints, claims, data, measure, recipes, results, shelf, training
+from helpers.recipes import TrainConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+SHELF = ROOT / "book" / "checkpoints"
+ROWS = results.read(ROOT / "book" / "results")
+FILES = {checkpoints.digest(path): path for path in sorted(SHELF.glob("*.safetensors"))}
+# Measured on weights that were kept along a run, and on its end before it was rounded.
+ALONG_A_RUN = {"dynamics", "scaling"}
+IMAGES = 2000
+
+
+def test_there_are_weights_and_rows():
+    assert FILES and any(row["experiment"] == "training" for row in ROWS)
+
+
+@pytest.mark.parametrize("path", FILES.values(), ids=lambda path: path.stem)
+def test_weights_fit_the_network_that_they_say_they_are_of(path):
+    tensors, about = checkpoints.read(path)
+    config = TrainConfig(**about["config"])
+    network = recipes.build(config, in_channels=3, classes=10)
+    checkpoints.fill(network, tensors, path)
+    assert all(torch.isfinite(tensor).all() for tensor in network.state_dict().values())
+    assert about["iterations"] == config.iterations and about["seconds"] > 0
+
+
+@pytest.mark.parametrize("path", FILES.values(), ids=lambda path: path.stem)
+def test_weights_are_where_the_chapters_look_for_them(path):
+    """The name follows from the settings and the training images."""
+    about = checkpoints.read(path)[1]
+    config = TrainConfig(**about["config"])
+    assert config.dataset == "cifar10"
+    digest = config.digest(about["data_checksum"])[:10]
+    assert path.name == f"{config.label}-{digest}.safetensors"
+
+
+@pytest.mark.parametrize("path", FILES.values(), ids=lambda path: path.stem)
+def test_every_network_has_a_row_of_its_error(path):
+    digest, config = checkpoints.digest(path), checkpoints.read(path)[1]["config"]
+    (row,) = [r for r in ROWS if r["experiment"] == "training" and r["checkpoint"] == digest]
+    assert {name: row["config"][name] for name in config} == config
+    assert row["value"]["error"] == len(row["value"]["wrong"]) / row["samples"]
+    assert row["samples"] == 10_000 and row["value"]["modules"] > 0
+
+
+def test_every_row_was_measured_on_weights_that_are_here():
+    lost = {
+        (row["experiment"], row["model"], row["checkpoint"][:10])
+        for row in ROWS
+        if row["experiment"] not in ALONG_A_RUN and row["checkpoint"] not in FILES
+    }
+    assert not lost
+
+
+def test_the_card_is_that_of_these_files_and_rows():
+    """As `python -m helpers.reference` writes it after each part."""
+    assert (SHELF / "README.md").read_text(encoding="utf8") == shelf.card(ROWS, SHELF)
+
+
+@pytest.mark.parametrize("kind", [claims.FULL, claims.PLAIN], ids=lambda kind: kind["model"])
+def test_recorded_mistakes_are_found_again(cifar_dir, kind):
+    """The first 2,000 test images through the committed weights.
+
+    The row was measured in bfloat16 on a CPU that has it.  Another one, a GPU, or float32 rounds
+    elsewhere, which can turn an image whose two best classes are all but equal: the number of
+    mistakes may differ by four, as 0.2 points, and a few more may be other images.
+    """
+    row = claims.example(ROWS, "training", **kind)
+    path, cifar = FILES[row["checkpoint"]], data.load("cifar10", cifar_dir)
+    config = TrainConfig(**checkpoints.read(path)[1]["config"])
+    assert checkpoints.read(path)[1]["data_checksum"] == cifar.train.checksum
+    assert row["data_checksum"] == cifar.test.checksum
+    network, few = training.load(config, cifar, path), cifar.test.first(IMAGES)
+    images = cifar.normalise(few.images).to(training.find_device())
+    (predicted,) = measure.predictions([network], images, precision="auto")
+    found = set((predicted != few.labels).nonzero().flatten().tolist())
+    recorded = {i for i in row["value"]["wrong"] if i < IMAGES}
+    assert abs(len(found) - len(recorded)) <= 4
+    assert len(found ^ recorded) <= 20
