@@ -9,14 +9,29 @@ from pathlib import Path
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ROOT / "book/node_modules"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SCRIPTS = (
     "mathjax/es5/tex-svg.js",
     "requirejs/require.js",
     "@jupyter-widgets/html-manager/dist/embed-amd.js",
 )
 MIME = "application/vnd.jupyter.widget-{}+json"
+VERSION = {"version_major": 2, "version_minor": 0}
+CONTROLS = {"model_module": "@jupyter-widgets/controls", "model_module_version": "2.0.0"}
+BASE = {"model_module": "@jupyter-widgets/base", "model_module_version": "2.0.0"}
+SLIDER = {
+    "slider": CONTROLS
+    | {
+        "model_name": "IntSliderModel",
+        "state": {"value": 7, "layout": "IPY_MODEL_layout", "style": "IPY_MODEL_style"},
+    },
+    "layout": BASE | {"model_name": "LayoutModel", "state": {}},
+    "style": CONTROLS | {"model_name": "SliderStyleModel", "state": {}},
+}
 
 
 @pytest.fixture
@@ -35,7 +50,7 @@ def project(tmp_path):
     (book / "plain.md").write_text("# Plain\n\nFirst words.\n")
     (book / "formula.md").write_text("# Formula\n\n$x^2$\n")
     (book / "notebooks").mkdir()
-    view = {MIME.format("view"): {"model_id": "a", "version_major": 2, "version_minor": 0}}
+    view = {MIME.format("view"): {"model_id": "slider", **VERSION}}
     notebook = nbformat.v4.new_notebook(
         cells=[
             nbformat.v4.new_markdown_cell("# Widget"),
@@ -45,7 +60,8 @@ def project(tmp_path):
         ],
         metadata={
             "kernelspec": {"name": "python3", "display_name": "Python 3"},
-            "widgets": {MIME.format("state"): {"state": {"a": {}}}},
+            "language_info": {"name": "python", "pygments_lexer": "ipython3"},
+            "widgets": {MIME.format("state"): {"state": SLIDER, **VERSION}},
         },
     )
     nbformat.write(notebook, book / "notebooks/widget.ipynb")
@@ -79,6 +95,26 @@ def test_scripts_are_served_by_the_site_on_the_pages_that_need_them(project):
     assert not {src for src in scripts(project, "plain") if "npm" in src or "//" in src}
     assert {src for src in scripts(project, "formula") if "npm" in src} == {formulas}
     assert {f"../{name}" for name in widgets} <= scripts(project, "notebooks/widget")
+
+
+@pytest.mark.skipif(not PACKAGES.is_dir(), reason="needs `npm ci --prefix book`")
+@pytest.mark.skipif(not CHROMIUM, reason="needs Chromium on the PATH")
+def test_a_slider_moves_without_a_network(project):
+    (project / "book/node_modules").symlink_to(PACKAGES)
+    build(project)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page, faults = browser.new_context(offline=True).new_page(), []
+        page.on("console", lambda m: m.type == "error" and faults.append(m.text))
+        page.on("requestfailed", lambda request: faults.append(request.url))
+        page.goto((project / "book/_build/html/notebooks/widget.html").as_uri())
+        shown, handle = page.locator(".widget-readout"), page.locator(".noUi-handle")
+        shown.wait_for()
+        assert shown.text_content() == "7"
+        handle.press("ArrowRight")
+        assert shown.text_content() == "8"
+        assert faults == []
+        browser.close()
 
 
 def test_without_them_the_public_servers_serve_and_the_build_says_so(project):
