@@ -67,7 +67,8 @@ LOOK = """() => {
     };
 }"""
 FAULTS = """async rules => {
-    const found = await axe.run(document, {resultTypes: ["violations"], ...(rules && {runOnly: rules})});
+    const options = {resultTypes: ["violations"], preload: false};
+    const found = await axe.run(document, rules ? {...options, runOnly: rules} : options);
     return found.violations.filter(v => ["serious", "critical"].includes(v.impact))
         .map(v => [v.id, v.nodes.map(n => n.target.join(" "))]);
 }"""
@@ -100,7 +101,8 @@ def roots():
 def opened(browser, roots):
     """Opens an address of the site; the page keeps a list `faults` of what went wrong, and every
     request that leaves the site is one, and is refused."""
-    context = browser.new_context(viewport={"width": 1200, "height": 900})
+    # Without transitions, or colours would be looked at while they change.
+    context = browser.new_context(viewport={"width": 1200, "height": 900}, reduced_motion="reduce")
 
     def open_page(way, address):
         page, page_faults = context.new_page(), []
