@@ -67,8 +67,8 @@ class TrainConfig:
 # The models whose depth is a setting.
 DEEP = ("resnet", "highway")
 
-# Where 0.1 is too much: without batch norm nothing is learned, and gates saturate for good.
-LEARNING_RATES = {"vgg15-plain": 0.05, "highway": 0.02}
+# Where 0.1 is too much: without batch norm nothing is learned.
+LEARNING_RATES = {"vgg15-plain": 0.05}
 
 # Iterations that serve a small machine: about 20 epochs of digits, 15 of CIFAR-10.
 SHORT = {"digits": 220, "cifar10": 5850}

@@ -194,6 +194,8 @@ results.append(rows_file, *live.values())
 
 # %%
 shown = claims.example(recorded, "gates", **claims.HIGHWAY)
+(error,) = measure.errors([nets["highway"]], images, labels, precision=precision)
+print(f"here: the highway network has ~{100 * error:.2f} % error")
 print(f"here: mean gate ~{np.mean(value['mean']):.3f}, before training ~{value['start']:.3f}")
 if shown:
     gates = np.array(shown["value"]["mean"])
