@@ -14,8 +14,6 @@
 # ---
 
 # %% [markdown]
-# # Deleting modules
-# %% [markdown]
 # # Discussion: what deletion leaves, stochastic depth, highways
 #
 # The last section of the paper {cite}`veit2016residual` puts three observations beside its

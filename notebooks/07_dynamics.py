@@ -14,8 +14,6 @@
 # ---
 
 # %% [markdown]
-# # Deleting modules
-# %% [markdown]
 # # How the paths change in training
 #
 # The paper looks at networks that are trained. {cite:t}`littwin2016loss` analyse what happens on the

@@ -69,8 +69,8 @@ def test_the_run_of_a_chapter(dataset, iterations, expected):
 
 @pytest.mark.parametrize("iterations", [0, 7, -1])
 def test_networks_that_need_a_lower_learning_rate_get_it(iterations):
-    """Without batch norm, and with gates; unless another one is asked for."""
-    lower = {"vgg15-plain", "highway"}
+    """Without batch norm, unless another one is asked for."""
+    lower = {"vgg15-plain"}
     for model in {"resnet", "vgg15"} | lower:
         rate = recipes.reference("cifar10", iterations, model=model).learning_rate
         assert rate == recipes.LEARNING_RATES[model] < 0.1 if model in lower else rate == 0.1
