@@ -127,6 +127,8 @@ CASES = [
     ("B3", HOLD, [deletion(worst=0.09)]),
     ("B3", FAIL, [deletion(worst=0.11)]),
     ("B3", FAIL, [deletion(cost=0.011)]),
+    ("B3", HOLD, [deletion(worst=0.05), deletion(worst=0.14)]),
+    ("B3", FAIL, [deletion(worst=0.05), deletion(worst=0.16)]),
     ("B4", HOLD, [deletion(down=0.10)]),
     ("B4", FAIL, [deletion(down=0.001)]),
     ("B4", FAIL, [deletion(down=0.51)]),
@@ -335,6 +337,7 @@ LONGER = {"recipe": "one-cycle", "iterations": 5850}
         ({}, LONGER),
         (LONGER, SHORT),
         (SHORT, SHORT | {"depth": 20}),
+        (LONGER | {"depth": 20}, SHORT),
         (SHORT | {"iterations": 10_000}, SHORT | {"iterations": 9000}),
     ],
 )

@@ -11,10 +11,11 @@ import nbformat
 import pytest
 import torch
 
-from helpers import parameters, recipes, reference, results, shelf, source, training
+from helpers import checkpoints, parameters, recipes, reference, results, shelf, source, training
 from helpers.recipes import TrainConfig
 from helpers.reference import SIZES, Chapter
 
+TINY = TrainConfig(dataset="digits", depth=8, iterations=2, batch_size=16)
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 PARTS = {
     f"{size}, {name}": (size, chapter)
@@ -226,8 +227,21 @@ def test_parts_run_in_order_and_are_recorded(study, capsys):
     assert parts.ran == ["b", "a"]
     assert recorded(study) == {"a": ["a", "a again"], "b": ["b", "b again"]}
     assert results.read(study / "results", "a") == [row("a")]
-    assert (study / "shelf/README.md").read_text() == shelf.card([], study / "shelf")
     assert "part 1 of 2: b" in capsys.readouterr().err
+
+
+def test_after_each_part_the_card_is_written(study):
+    """The second part stops; the card is that of the first."""
+    path = study / "shelf/net.safetensors"
+    about = {"config": vars(TINY), "device": "cpu", "seconds": 60.0}
+    checkpoints.write(path, {"a": torch.zeros(1)}, about)
+    found = row("training", {"error": 0.25, "rounding": 0})
+    parts = {"a": lambda: [found | {"checkpoint": checkpoints.digest(path)}], "b": list}
+    with pytest.raises(RuntimeError):
+        reference.run(parts)
+    card = (study / "shelf/README.md").read_text()
+    assert card == shelf.card(results.read(study / "results"), study / "shelf")
+    assert "| 25.00% |" in card
 
 
 def test_finished_parts_are_skipped(study, capsys):
@@ -297,9 +311,6 @@ def test_the_time_that_is_left(study, capsys, monkeypatch):
         f"{name}: 2 rows recorded; at this pace {left} left"
         for name, left in (("a", "0:00:20"), ("b", "0:00:15"), ("c", "0:00:00"))
     ]
-
-
-TINY = TrainConfig(dataset="digits", depth=8, iterations=2, batch_size=16)
 
 
 @pytest.fixture
@@ -459,6 +470,12 @@ def test_one_network_is_watched_while_it_trains(command, asked, size, watched):
     assert kept == [watched]
     (config,) = needed(reference.chapters(SIZES[size])["dynamics"])
     assert config == reference.networks(SIZES[size])[watched]
+
+
+def test_nothing_but_a_gpu_that_trains_runs_the_papers_size(command, asked, monkeypatch):
+    monkeypatch.setattr(reference, "find_device", lambda: torch.device("mps"))
+    assert command() == 0
+    assert [name for name, _ in asked] == all_parts("short")
 
 
 def test_a_gpu_runs_the_papers_size_unless_told_otherwise(command, asked, monkeypatch):

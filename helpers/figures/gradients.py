@@ -75,8 +75,13 @@ def mean_length(ax: Axes, iterations: list[int], means: list[float], n: int) -> 
     ax.plot(iterations, means, color=BLUE, marker="o", ms=4, label="mean length, by exact share")
     ax.axhline(n / 2, color=GREY, lw=1, ls=":", label="mean of all paths, n / 2")
     # Linear up to the first iteration, so that the start has a place.
-    ax.set_xscale("symlog", linthresh=max(1, iterations[1]))
+    first, last = max(1, iterations[1]), iterations[-1]
+    ax.set_xscale("symlog", linthresh=first)
+    ax.set_xticks([0, *(t for t in 10 ** np.arange(7) if first < t <= last / 2), last])
+    ax.xaxis.set_major_formatter("{x:,.0f}")
+    ax.minorticks_off()
     ax.set(xlabel="iteration", ylabel="path length (modules)", ylim=(0, None))
+    ax.set_xlim(-first / 3, 1.3 * last)
     ax.legend(loc="best")
     return ax
 

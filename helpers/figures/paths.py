@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from helpers.figures.style import BAND, BLUE, GREEN, ORANGE, percent
 
@@ -41,5 +42,6 @@ def surviving(ax: Axes, curves: dict[str, list[float]]) -> Axes:
         deleted = np.arange(len(left))
         ax.plot(deleted, percent(left), ls=line, color=color, marker=marker, ms=3, label=name)
     ax.set(xlabel="modules deleted", ylabel="what remains (%)", yscale="log")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(loc="lower left")
     return ax
