@@ -71,7 +71,7 @@ def test_recorded_mistakes_are_found_again(cifar_dir, kind):
 
     The row was measured in bfloat16 on a CPU that has it.  Another one, a GPU, or float32 rounds
     elsewhere, which can turn an image whose two best classes are all but equal: the number of
-    mistakes may differ by four, as 0.2 points, and a few more may be other images.
+    mistakes may differ by four, 0.2 points, and eight may be of other images (float32: four).
     """
     row = claims.example(ROWS, "training", **kind)
     path, cifar = FILES[row["checkpoint"]], data.load("cifar10", cifar_dir)
@@ -84,4 +84,4 @@ def test_recorded_mistakes_are_found_again(cifar_dir, kind):
     found = set((predicted != few.labels).nonzero().flatten().tolist())
     recorded = {i for i in row["value"]["wrong"] if i < IMAGES}
     assert abs(len(found) - len(recorded)) <= 4
-    assert len(found ^ recorded) <= 20
+    assert len(found ^ recorded) <= 8

@@ -104,18 +104,21 @@ def test_killed_three_times_and_resumed_to_the_same_weights(folder, digits, sett
     process, done = child(config, folder)
     process.join()
     assert process.exitcode == 0 and done.value == config.iterations
-    undisturbed, _ = child(config, folder.with_name("undisturbed"))
+    other = folder.with_name("undisturbed")
+    undisturbed, _ = child(config, other)
     undisturbed.join()
-    names = sorted(file.name for file in folder.iterdir())
-    assert names == sorted(file.name for file in folder.with_name("undisturbed").iterdir())
-    moments = []
+    names, expected = (
+        sorted(f.name for f in place.glob("*.safetensors")) for place in (folder, other)
+    )
+    assert names == expected and not list(folder.glob("*.partial"))
+    iterations = []
     for name in names:
         found, about = checkpoints.read(folder / name)
-        wanted, _ = checkpoints.read(folder.with_name("undisturbed") / name)
+        wanted, _ = checkpoints.read(other / name)
         assert found.keys() == wanted.keys()
         assert [n for n in wanted if not torch.equal(found[n], wanted[n])] == [], name
-        moments.append(about["iterations"])
-    assert sorted(moments) == [*KEEP, config.iterations]
+        iterations.append(about["iterations"])
+    assert sorted(iterations) == [*KEEP, config.iterations]
 
 
 def interrupt_at(iteration):
