@@ -102,10 +102,12 @@ def card(rows: list[dict], shelf: Path) -> str:
     ]
     by_digest = {r["checkpoint"]: r for r in rows if r["experiment"] == "training"}
     for path in sorted(shelf.glob("*.safetensors")):
-        digest, about = checkpoints.digest(path), checkpoints.read(path)[1]
+        digest, (tensors, about) = checkpoints.digest(path), checkpoints.read(path)
         config, row = about["config"], by_digest.get(digest)
         error = f"{100 * row['value']['error']:.2f}%" if row else "not recorded"
         moved = f"{100 * row['value']['rounding']:+.2f} pt" if row else ""
+        if any(is_wide(tensor) for tensor in tensors.values()):
+            moved = "not rounded"
         lines.append(
             f"| `{path.name}` | {config['recipe']}, {config['iterations']:,} iterations | {error} "
             f"| {moved} | {about['device']}, {about['seconds'] / 60:.0f} min | `{digest[:16]}` |"

@@ -570,3 +570,14 @@ def test_decay_is_a_line_through_what_arrived():
     fit = claims.gradients.decay({"lengths": [0, 1, 2, 3, 4], "mean": [9.0, 0.1, 0.01, 0.0, 1e-4]})
     assert (fit.slope, fit.intercept) == (pytest.approx(-1), pytest.approx(0))
     assert fit.rvalue**2 == pytest.approx(1)
+
+
+def test_a_network_tested_in_two_ways_counts_once():
+    once = trained(0.061)
+    again = once | {"config": once["config"] | {"test_precision": "float32", "images": 2000}}
+    assert len(claims.rows.matching([once, again], "training", **claims.FULL)) == 1
+
+
+def test_training_without_a_common_seed_compares_nothing():
+    rows = [trained(0.06), trained(0.07, 23)]
+    assert claims.training.compared(rows, 23) == ({}, [])

@@ -40,6 +40,8 @@ DEFAULTS = {
     "batch_statistics": False,
     "spare_downsampling": False,
 }
+# How a network was tested: no reason to count it as another one.
+MEASURED = ("test_precision", "images")
 FULL = {"model": "resnet"}
 PLAIN = {"model": "vgg15"}
 HIGHWAY = {"model": "highway"}
@@ -58,7 +60,8 @@ def matching(rows: list[dict], experiment: str, **wanted) -> list[dict]:
         if row["experiment"] == experiment and all(
             value is None or config[name] == value for name, value in wanted.items()
         ):
-            found[tuple(sorted(config.items())), row["dataset"], row["seed"]] = row
+            network = tuple(sorted(c for c in config.items() if c[0] not in MEASURED))
+            found[network, row["dataset"], row["seed"]] = row
     return list(found.values())
 
 

@@ -37,6 +37,8 @@ def compared(rows: list[dict], active: int) -> tuple[dict[str, list[float]], lis
     except Missing:
         return {}, []
     common = sorted({r["seed"] for r in a} & {r["seed"] for r in b})
+    if not common:
+        return {}, []
     kinds = [{r["seed"]: r for r in found} for found in (a, b)]
     n = a[0]["value"]["modules"]
     names = (f"all {n} modules", f"{active} of {n} modules")
