@@ -53,6 +53,7 @@ def test_the_digest_follows_the_contents(project):
         "requirements.txt",
         "helpers/models.py",
         "helpers/deep/new.py",
+        "book/_ext/figure_kernel.py",
         "book/results/rows.jsonl",
         "book/checkpoints/weights.safetensors",
     ],

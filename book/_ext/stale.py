@@ -10,7 +10,13 @@ import hashlib
 import shutil
 from pathlib import Path
 
-WATCHED = ("requirements.txt", "helpers/**/*.py", "book/results/**/*", "book/checkpoints/**/*")
+WATCHED = (
+    "requirements.txt",
+    "helpers/**/*.py",
+    "book/_ext/figure_kernel.py",
+    "book/results/**/*",
+    "book/checkpoints/**/*",
+)
 
 
 def digest(root: Path) -> str:

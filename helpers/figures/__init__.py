@@ -19,7 +19,8 @@ from helpers.figures.lesions import (
 )
 from helpers.figures.networks import growth, training_errors
 from helpers.figures.paths import path_lengths, remaining_paths, surviving
-from helpers.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, both, canvas
+from helpers.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, both, canvas, one
+from helpers.figures.tables import as_csv, table
 
 __all__ = [
     "BLUE",
@@ -27,6 +28,7 @@ __all__ = [
     "GREY",
     "ORANGE",
     "STYLE",
+    "as_csv",
     "both",
     "canvas",
     "deletion",
@@ -37,11 +39,13 @@ __all__ = [
     "gradient_shares",
     "growth",
     "mean_length",
+    "one",
     "path_lengths",
     "random_deletions",
     "remaining_paths",
     "reordering",
     "stochastic_depth",
     "surviving",
+    "table",
     "training_errors",
 ]

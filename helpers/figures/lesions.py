@@ -37,7 +37,7 @@ def random_deletions(ax: Axes, table: dict) -> Axes:
     low, middle, high = (np.array([np.quantile(d, q) for d in draws]) for q in (0.1, 0.5, 0.9))
     ax.fill_between(k, low, high, color=BAND, label="10% to 90% of the draws")
     for at, errors in zip(k, draws, strict=True):
-        ax.scatter([at] * len(errors), errors, s=5, color=GREY, alpha=0.5, lw=0)
+        ax.scatter([at] * len(errors), errors, s=5, color=GREY, alpha=0.5, lw=0, label="_draw")
     ax.plot(k, middle, color=BLUE, marker="o", ms=4, label="median")
     ax.axhline(100 * table["intact"], color=BLUE, lw=1, ls="-.", label="intact")
     ax.set(xlabel="modules deleted at random", ylabel="test error (%)", ylim=(-3, 103))
@@ -51,7 +51,8 @@ def reordering(ax: Axes, table: dict, edges: np.ndarray, medians: np.ndarray) ->
 
     `tau`, `errors`: one a network; `intact`; `edges`, `medians`: of bins of tau, 0.05 wide.
     """
-    ax.scatter(table["tau"], percent(table["errors"]), s=10, color=GREY, alpha=0.6, lw=0)
+    style = {"s": 10, "color": GREY, "alpha": 0.6, "lw": 0, "label": "_order"}
+    ax.scatter(table["tau"], percent(table["errors"]), **style)
     style = {"color": BLUE, "marker": "o", "ms": 4}
     ax.plot(np.asarray(edges) + 0.025, percent(medians), **style, label="median of a bin")
     ax.axhline(100 * table["intact"], color=BLUE, lw=1, ls="-.", label="intact")
@@ -75,7 +76,7 @@ def stochastic_depth(ax: Axes, plain: dict, stochastic: dict) -> Axes:
         ax.plot(index, cost, **style, label=f"{name} stochastic depth")
         down = table["downsampling"]
         style = {"s": 70, "facecolors": "none", "edgecolors": "black", "zorder": 3}
-        ax.scatter(index[down], cost[down], **style)
+        ax.scatter(index[down], cost[down], **style, label=f"_{name}, downsampling module")
     ax.scatter([], [], s=70, facecolors="none", edgecolors="black", label="downsampling module")
     ax.axhline(0, color="black", lw=0.8)
     ax.set(xlabel="index of the deleted module", ylabel="cost of the deletion (points)")

@@ -11,7 +11,7 @@ def training_errors(ax: Axes, groups: dict[str, list[float]]) -> Axes:
     errors = np.array([percent(values) for values in groups.values()])
     x = np.arange(len(errors))
     for seed in errors.T:
-        ax.plot(x, seed, color=GREY, lw=0.8, marker="o", ms=5)
+        ax.plot(x, seed, color=GREY, lw=0.8, marker="o", ms=5, label="_one seed")
     ax.hlines(errors.mean(1), x - 0.2, x + 0.2, color=ORANGE, lw=3, label="mean")
     ax.plot([], [], color=GREY, lw=0.8, marker="o", ms=5, label="one seed")
     ax.set_xticks(x, list(groups))

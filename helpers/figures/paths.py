@@ -9,7 +9,7 @@ from helpers.figures.style import BAND, BLUE, GREEN, ORANGE, percent
 
 def path_lengths(ax: Axes, shares: list[float], bands: dict[str, tuple[int, int]]) -> Axes:
     """Figure 6a: the share of all paths that has each length; named bands of lengths below it."""
-    ax.bar(range(len(shares)), percent(shares), color=BLUE, width=0.8)
+    ax.bar(range(len(shares)), percent(shares), color=BLUE, width=0.8, label="_all paths")
     top = 100 * max(shares)
     for row, (name, (low, high)) in enumerate(bands.items()):
         y = -top * (0.08 + 0.11 * row)

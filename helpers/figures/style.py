@@ -44,13 +44,25 @@ def both(
     for ax, name, tables in zip(
         axes, ("Recorded: CIFAR-10", "Live"), (recorded, live), strict=True
     ):
-        if tables is None:
-            ax.set_axis_off()
-            ax.text(0.5, 0.5, "not recorded yet", ha="center", transform=ax.transAxes)
-        else:
-            draw(ax, *tables, **options)
-        ax.set_title(name)
+        fill(ax, draw, tables, **options).set_title(name)
     return figure, axes
+
+
+def one(
+    draw: Callable[..., Axes], recorded: tuple | None, height: float = 3.5, **options
+) -> tuple[Figure, Axes]:
+    """A plot of the recorded rows alone; as for `both`."""
+    figure, (ax,) = canvas(height=height)
+    return figure, fill(ax, draw, recorded, **options)
+
+
+def fill(ax: Axes, draw: Callable[..., Axes], tables: tuple | None, **options) -> Axes:
+    """Draw the tables, or say that there are none."""
+    if tables is not None:
+        return draw(ax, *tables, **options)
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, "not recorded yet", ha="center", transform=ax.transAxes)
+    return ax
 
 
 def percent(values) -> np.ndarray:
