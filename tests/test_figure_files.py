@@ -82,7 +82,7 @@ def test_a_figure_has_its_files(project):
     assert list(first) == ["Data (CSV)", "Vector graphic (SVG)"]
     header, *rows = first["Data (CSV)"].splitlines()
     assert header == "panel,series,x label,y label,x,y,low,high"
-    assert rows == [",line,,,1.0,3.0,,", ",line,,,2.0,4.0,,"]
+    assert rows == [",line,,,1,3,,", ",line,,,2,4,,"]
     assert first["Vector graphic (SVG)"].lstrip().startswith("<?xml")
     assert "<dc:date>" not in first["Vector graphic (SVG)"]
     assert list(second) == ["Vector graphic (SVG)"], "words are no numbers"

@@ -61,6 +61,8 @@ def test_a_line_its_dots_its_band_and_a_rule(ax):
 def test_bars_and_a_range(ax):
     DRAW["path_lengths"](ax)
     assert points(ax, "all paths") == [{"x": 0, "y": 25}, {"x": 1, "y": 50}, {"x": 2, "y": 25}]
+    ax.bar([-0.2, 0.8], [5, 6], width=0.4, label="beside")
+    assert points(ax, "beside") == [{"x": 0, "y": 5}, {"x": 1, "y": 6}]
     ax.clear()
     DRAW["remaining_paths"](ax)
     assert points(ax, "lengths 5 to 17") == [{"low": 5, "high": 17}]

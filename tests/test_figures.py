@@ -265,3 +265,12 @@ def test_each_of_both_plots_has_the_height(both, height):
 def test_no_text_lies_on_another_in_both_plots(both, recorded):
     figure, _ = both(figures.random_deletions, recorded, (RANDOM | {"intact": 0.2},))
     assert not touching(figure)
+
+
+@pytest.mark.parametrize("table, said", [(None, ["not recorded yet"]), (({"a": [1, 0.5]},), [])])
+def test_recorded_rows_alone(table, said):
+    figure, ax = figures.one(figures.surviving, table, height=3)
+    plt.close(figure)
+    assert figure.axes == [ax] and figure.get_size_inches().tolist() == [5.4, 3]
+    assert [text.get_text() for text in ax.texts] == said
+    assert ax.axison is bool(table) and bool(ax.get_lines()) is bool(table)

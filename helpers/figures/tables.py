@@ -87,9 +87,10 @@ def points(artist: Artist, ax: Axes) -> list[dict]:
 
 
 def bar(box: Rectangle, ax: Axes) -> dict:
-    """A bar: its middle and its height; or a range of x over the whole panel: its edges."""
+    """A bar: its place and its height; or a range of x over the whole panel: its edges."""
     if box.get_transform().contains_branch_seperately(ax.transData)[1]:
-        return pair(box.get_x() + box.get_width() / 2, box.get_y() + box.get_height())
+        # Bars are for whole numbers; where several share one, they stand beside it.
+        return pair(round(box.get_x() + box.get_width() / 2), box.get_y() + box.get_height())
     return {"low": number(box.get_x()), "high": number(box.get_x() + box.get_width())}
 
 
@@ -106,9 +107,10 @@ def pair(x, y) -> dict:
     return {"x": number(x), "y": number(y)}
 
 
-def number(value) -> float:
+def number(value) -> float | int:
     """A plain number; ten digits, so that 100 x 0.07 is 7."""
-    return float(f"{float(value):.10g}")
+    rounded = float(f"{float(value):.10g}")
+    return int(rounded) if rounded.is_integer() else rounded
 
 
 def named(ax: Axes, x):
