@@ -116,7 +116,17 @@ def test_ways_of_testing():
 
 
 def test_no_sentence_without_rows():
-    assert summary.findings([]) == "" and summary.told("") == "Not recorded yet."
+    told = (
+        summary.deletion,
+        summary.random_deletions,
+        summary.norms,
+        summary.gradient,
+        summary.training,
+        summary.dynamics,
+    )
+    assert {tell([]) for tell in told} == {""} and summary.told("") == "Not recorded yet."
+    found = summary.judged(summary.norms, ["B9"], [])
+    assert found.startswith("Not recorded yet. (B9, *") and found.endswith("*: **not run**.)")
 
 
 def test_sentences():
@@ -139,7 +149,14 @@ def test_sentences():
         row("dynamics", {"iterations": [0, 1560], "shares": shares.tolist()}),
         *training,
     ]
-    one, many, gradient, trained, dynamics = summary.findings(rows).split("\n")
+    one, many = summary.deletion(rows), summary.random_deletions(rows)
+    gradient, trained, dynamics = (
+        tell(rows) for tell in (summary.gradient, summary.training, summary.dynamics)
+    )
+    norms = summary.judged(summary.norms, ["B9", "B8"], rows)
+    assert norms.startswith("**Recorded.** Each further module on a path leaves 0.20 of")
+    assert "from 2.0e-01 on a path of one module to 1.3e-12 on one of 17. (B9, *the" in norms
+    assert "its length*: **reproduced**; B8, *error" in norms and norms.endswith("**not run**.)")
     assert "costs 1.00 points" in one and "20.0 at most" in one and "85% or more" in one
     assert "11% after 1, 15% after 5, 20% after 10, 30% after 20" in many
     assert "carry 75.0% of the gradient" in gradient and "shorter ones carry 25.0%" in gradient

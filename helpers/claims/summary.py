@@ -1,9 +1,12 @@
 """What came out, in sentences made from recorded rows; none where the rows are missing."""
 
+from collections.abc import Callable
+
 import numpy as np
 
+from helpers.claims import LEDGER, judge
 from helpers.claims.dynamics import mean_length
-from helpers.claims.gradients import product_shares
+from helpers.claims.gradients import decay, product_shares
 from helpers.claims.lesions import costs
 from helpers.claims.rows import FULL, PLAIN, example
 from helpers.claims.training import compared, spread
@@ -31,6 +34,20 @@ def random_deletions(rows: list[dict]) -> str:
     medians = {k: f"{100 * np.median(by_count[k]):.0f}%" for k in (1, 5, 10, 20)}
     listed = ", ".join(f"{error} after {k}" for k, error in medians.items())
     return f"The median error when modules are deleted at random: {listed}."
+
+
+def norms(rows: list[dict]) -> str:
+    """How the gradient along a path falls with its length."""
+    row = example(rows, "sampled_norms", **FULL)
+    if not row:
+        return ""
+    fit, value = decay(row["value"]), row["value"]
+    means = dict(zip(value["lengths"], value["mean"], strict=True))
+    return (
+        f"Each further module on a path leaves {10**fit.slope:.2f} of the gradient's norm (R^2 "
+        f"{fit.rvalue**2:.3f}): from {means[1]:.1e} on a path of one module to {means[17]:.1e} on "
+        "one of 17."
+    )
 
 
 def gradient(rows: list[dict]) -> str:
@@ -84,7 +101,9 @@ def told(sentence: str) -> str:
     return f"**Recorded.** {sentence}" if sentence else "Not recorded yet."
 
 
-def findings(rows: list[dict]) -> str:
-    """All sentences as a Markdown list."""
-    sentences = [tell(rows) for tell in (deletion, random_deletions, gradient, training, dynamics)]
-    return "\n".join(f"- {sentence}" for sentence in sentences if sentence)
+def judged(tell: Callable[[list[dict]], str], ids: list[str], rows: list[dict]) -> str:
+    """What one of these functions tells, and the verdicts on the claims that it is about."""
+    verdicts = (
+        f"{claim}, *{LEDGER[claim].says}*: **{judge(claim, rows).verdict}**" for claim in ids
+    )
+    return f"{told(tell(rows))} ({'; '.join(verdicts)}.)"
