@@ -478,11 +478,16 @@ def recorded(experiment):
 
 def test_sources_say_where_the_numbers_come_from():
     a, b, c = (recorded(name) for name in "abc")
-    assert claims.sources([a, None, b], [c]).split("<br>") == [
+    opening, lines, closing = claims.sources([a, None, b], [c]).split("\n\n")
+    assert lines.split("<br>") == [
         f"Recorded: {results.provenance(a)}",
         f"Recorded: {results.provenance(b)}",
         claims.live(f"Here: {results.provenance(c)}"),
     ]
+    # Folded away, but what is inside can be told without unfolding it.
+    said = "Where these numbers come from: 2 rows recorded, 1 row live"
+    assert (opening, closing) == (f"<details><summary>{said}</summary>", "</details>")
+    assert "1 row recorded</summary>" in claims.sources([a], [])
     assert claims.sources([None], []) == ""
 
 

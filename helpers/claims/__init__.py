@@ -8,7 +8,17 @@ from collections import Counter
 from dataclasses import dataclass
 
 from helpers.claims import arithmetic, discussion, dynamics, gradients, lesions, training
-from helpers.claims.rows import FULL, HIGHWAY, PLAIN, STOCHASTIC, Missing, example, matched, recipe
+from helpers.claims.rows import (
+    FULL,
+    HIGHWAY,
+    PLAIN,
+    STOCHASTIC,
+    Missing,
+    example,
+    matched,
+    recipe,
+    several,
+)
 from helpers.results import provenance
 
 __all__ = [
@@ -123,9 +133,17 @@ def sentence(verdict: Verdict) -> str:
 
 
 def sources(recorded: list[dict | None], here: list[dict]) -> str:
-    """Markdown: where the numbers of a figure come from, a line for each row."""
+    """Markdown, to be unfolded: where the numbers of a figure come from, a line for each row."""
     lines = [f"Recorded: {provenance(row)}" for row in recorded if row]
-    return "<br>".join(lines + [live(f"Here: {provenance(row)}") for row in here])
+    counts = {"recorded": len(lines), "live": len(here)}
+    lines += [live(f"Here: {provenance(row)}") for row in here]
+    if not lines:
+        return ""
+    listed = ", ".join(f"{several(n, 'row')} {kind}" for kind, n in counts.items() if n)
+    return (
+        f"<details><summary>Where these numbers come from: {listed}</summary>\n\n"
+        f"{'<br>'.join(lines)}\n\n</details>"
+    )
 
 
 def live(text: str) -> str:
