@@ -240,6 +240,6 @@ Markdown(claims.report(["A5", "A10", "B2", "B3", "B4", "B5", "B6", "B7", "B15"],
 # ```
 # mkdir -p runs
 # papermill notebooks/01_deletion.ipynb runs/01.ipynb -p dataset cifar10 -p n_images 1000
-# papermill notebooks/01_deletion.ipynb runs/01.ipynb -p dataset folder:/data/imagenet \\
+# papermill notebooks/01_deletion.ipynb runs/01.ipynb -p dataset folder:/data/imagenet \
 #     -p model resnet200 -p checkpoint resnet200.safetensors -p with_plain False -p n_images 2000
 # ```
