@@ -1,6 +1,6 @@
-# `make book` builds the site into book/_build/html, `make test` runs every test, `make bench` times
-# everything against plain PyTorch.  Each first makes the environment in .venv when it is missing or
-# when requirements.txt is newer.
+# `make book` builds the site into book/_build/html, `make pdf` prints it as one PDF, `make test` runs
+# every test, `make bench` times everything against plain PyTorch.  Each first makes the environment
+# in .venv when it is missing or when requirements.txt is newer.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,9 +8,16 @@ READY := .venv/.ready
 # Scripts that the site serves itself: npm's own record of what it put into book/node_modules.
 SCRIPTS := book/node_modules/.package-lock.json
 
-.PHONY: book test bench reference clean
+.PHONY: book site pdf test bench reference clean
 
-book: $(READY) $(SCRIPTS)
+# With the PDF where there is Chromium to print it.
+book: site
+	$(BIN)/python book/pdf.py --if-possible
+
+pdf: site
+	$(BIN)/python book/pdf.py
+
+site: $(READY) $(SCRIPTS)
 	@# After a warning every page is read again next time, or a second build would hide it.
 	$(BIN)/jupyter-book build book -W -n --keep-going || { rm -rf book/_build/.doctrees; exit 1; }
 
