@@ -151,7 +151,7 @@ def add_bookmarks(book: PdfWriter, begin: int, part: PdfReader, entries, names, 
             name = names.get(squeezed(entry.title), entry.title)
             place = begin + part.get_destination_page_number(entry)
             fit = Fit.xyz(left=entry.left, top=entry.top)
-            last = book.add_outline_item(name, place, parent=above, fit=fit)
+            last = book.add_outline_item(title=name, page_number=place, parent=above, fit=fit)
 
 
 def point_within(book: PdfWriter, begin: int, part: PdfReader) -> None:
