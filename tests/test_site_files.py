@@ -79,7 +79,7 @@ def test_the_first_page_is_a_summary():
     assert len(figures) == 5
     for figure in figures:
         # Behind each comes a sentence from the rows.
-        assert "Recorded." in figure.find_next("div", class_="output").get_text()
+        assert figure.find_next("strong").get_text() == "Recorded."
     rows = results.read(ROOT / "book/results")
     for verdict, count in claims.counts(rows).items():
         assert f"{count} {verdict}" in page(NAMES[0]).get_text()
