@@ -12,7 +12,7 @@ import sys
 from datetime import UTC, datetime
 from itertools import accumulate
 from pathlib import Path
-from urllib.parse import unquote, urldefrag
+from urllib.parse import urldefrag
 
 from playwright.sync_api import Page, sync_playwright
 from pypdf import PdfReader, PdfWriter
@@ -86,7 +86,7 @@ def bind(chromium: Page, pages: list[Path]) -> PdfWriter:
         names = {squeezed(heading): heading for heading in headings}
         add_bookmarks(book, begin, part, part.outline, names)
         point_within(book, begin, part)
-    point_across(book, dict(zip(pages, starts, strict=False)))
+    point_across(book, {page.as_uri(): at for page, at in zip(pages, starts, strict=False)})
     lines = "".join(f"<div>{number}</div>" for number in range(1, len(book.pages) + 1))
     numbers = set_in_type(chromium, NUMBERS.format(lines=lines), prefer_css_page_size=True)
     for page, number in zip(book.pages, numbers.pages, strict=False):
@@ -165,19 +165,19 @@ def point_within(book: PdfWriter, begin: int, part: PdfReader) -> None:
                 link[NameObject("/Dest")] = ArrayObject([target.indirect_reference, *spot])
 
 
-def point_across(book: PdfWriter, starts: dict[Path, int]) -> None:
-    """Lead links between pages of the site to pages of the book; links to other files go."""
+def point_across(book: PdfWriter, starts: dict[str, int]) -> None:
+    """Lead links between pages of the site to where these begin; links to other files go."""
     for page in book.pages:
         kept = ArrayObject()
         for reference in page.get("/Annots", []):
             link = reference.get_object()
             address = link.get("/A", {}).get("/URI", "")
             if address.startswith("file:"):
-                path = Path(unquote(urldefrag(address)[0].removeprefix("file://")))
-                if path not in starts:
+                page_address = urldefrag(address)[0]
+                if page_address not in starts:
                     continue
                 del link["/A"]
-                target = book.pages[starts[path]].indirect_reference
+                target = book.pages[starts[page_address]].indirect_reference
                 link[NameObject("/Dest")] = ArrayObject([target, NameObject("/Fit")])
             kept.append(reference)
         page[NameObject("/Annots")] = kept

@@ -65,7 +65,7 @@ def links(app, folder: Path, name: str, files: dict[str, str]) -> nodes.legend:
     for ending, text in files.items():
         path = folder / f"{name}.{ending}"
         path.write_text(text, encoding="utf8")
-        target = "/" + os.path.relpath(path, app.srcdir)
+        target = "/" + Path(os.path.relpath(path, app.srcdir)).as_posix()
         words = nodes.inline("", OFFERED[ending])
         where = {"reftarget": target, "refdoc": app.env.docname}
         line += [addnodes.download_reference("", "", words, **where), nodes.Text(" ")]

@@ -5,12 +5,15 @@ PNGs alone.  It runs among the notebook's own names, and leaves none behind.
 """
 
 
-def _offer_svg(shell, root):
+def _offer_svg(shell, file):
     """Replace the kernel's own way to SVG, which Matplotlib's figures do not take."""
     import sys
+    from pathlib import Path
 
     from IPython.core.formatters import SVGFormatter
     from IPython.core.pylabtools import print_figure
+
+    root = str(Path(file).resolve().parents[2])
 
     class FigureFormatter(SVGFormatter):
         """Matplotlib's figures as SVG, the same bytes each time; their numbers are its metadata."""
@@ -34,5 +37,5 @@ def _offer_svg(shell, root):
     display.formatters["image/svg+xml"] = FigureFormatter(parent=display)
 
 
-_offer_svg(get_ipython(), __file__.rpartition("/book/")[0])  # noqa: F821
+_offer_svg(get_ipython(), __file__)  # noqa: F821
 del _offer_svg

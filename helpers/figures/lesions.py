@@ -42,7 +42,8 @@ def random_deletions(ax: Axes, table: dict) -> Axes:
     ax.axhline(100 * table["intact"], color=BLUE, lw=1, ls="-.", label="intact")
     ax.set(xlabel="modules deleted at random", ylabel="test error (%)", ylim=(-3, 103))
     ax.set_xticks(k if len(k) < 12 else k[1::2])
-    ax.legend(loc="lower right")
+    # Above the line of the intact network.
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 0.13))
     return ax
 
 
