@@ -19,6 +19,7 @@ from helpers.figures.lesions import (
 )
 from helpers.figures.networks import growth, training_errors
 from helpers.figures.paths import path_lengths, remaining_paths, surviving
+from helpers.figures.states import after_deletion, after_reordering, panels
 from helpers.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, both, canvas
 
 __all__ = [
@@ -27,6 +28,8 @@ __all__ = [
     "GREY",
     "ORANGE",
     "STYLE",
+    "after_deletion",
+    "after_reordering",
     "both",
     "canvas",
     "deletion",
@@ -37,6 +40,7 @@ __all__ = [
     "gradient_shares",
     "growth",
     "mean_length",
+    "panels",
     "path_lengths",
     "random_deletions",
     "remaining_paths",
