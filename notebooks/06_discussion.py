@@ -189,7 +189,7 @@ live["highway"] = results.row(
     **subject(configs["highway"], data, files["highway"]),
     experiment="gates",
     data_checksum=test.checksum,
-    config=asdict(configs["highway"]),
+    config=asdict(configs["highway"]) | {"n_statistics": n_statistics},
     seed=seed,
     seconds=time.monotonic() - begin,
     samples=len(labels),

@@ -114,6 +114,7 @@ def test_figure_4_from_a_folder_of_images_and_a_checkpoint(tmp_path):
     network = architectures.build("resnet200", 0, classes=2)
     checkpoints.write(tmp_path / "own.safetensors", network.state_dict(), {})
     settings = {"model": "resnet200", "image_size": 32, "with_plain": False, "iterations": 0}
+    settings["depth"] = 110  # The default: this network has one depth.
     files = {
         "dataset": f"folder:{tmp_path / 'images'}",
         "checkpoint": str(tmp_path / "own.safetensors"),
