@@ -121,7 +121,7 @@ def test_figure_4_from_a_folder_of_images_and_a_checkpoint(tmp_path):
     }
     run("01_deletion", tmp_path, **settings | files | {"n_images": 4, "n_draws": 1})
     deletion, several = results.read(tmp_path / "runs" / "results")
-    assert len(deletion["value"]["errors"]) == 66
+    assert len(deletion["value"]["errors"]) == 66 and deletion["value"]["classes"] == 2
     assert deletion["value"]["downsampling"] == [0, 3, 27, 63]
     assert several["value"]["deleted"] == [1, 2]
     assert not (tmp_path / "runs" / "checkpoints").exists()
