@@ -180,13 +180,18 @@ ARCHITECTURES = {
 }
 
 
+def check(architecture: str) -> None:
+    """ValueError unless there is such a network."""
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"model {architecture!r}: expected one of {', '.join(ARCHITECTURES)}")
+
+
 def build(architecture: str, seed: int, **settings) -> Network:
     """A network with weights drawn from `seed` alone; the global generator is left as it was.
 
     Raises ValueError for a name that is not in `ARCHITECTURES`.
     """
-    if architecture not in ARCHITECTURES:
-        raise ValueError(f"model {architecture!r}: expected one of {', '.join(ARCHITECTURES)}")
+    check(architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return ARCHITECTURES[architecture](**settings)

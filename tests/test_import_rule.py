@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "shelf": "training measure checkpoints results data devices recipes",
     "reference": "shelf training recipes results data checkpoints progress devices source",
     "claims": "results paths",
-    "deviations": "claims architectures interventions",
+    "deviations": "claims architectures interventions recipes",
 }
 NOTEBOOK_LIBRARIES = {"IPython", "ipywidgets", "papermill", "nbformat", "jupytext", "matplotlib"}
 # The rooms that draw, and with what.

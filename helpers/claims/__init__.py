@@ -8,7 +8,17 @@ from collections import Counter
 from dataclasses import dataclass
 
 from helpers.claims import arithmetic, discussion, dynamics, gradients, lesions, training
-from helpers.claims.rows import FULL, HIGHWAY, PLAIN, STOCHASTIC, Missing, example, matched, recipe
+from helpers.claims.rows import (
+    FULL,
+    HIGHWAY,
+    PLAIN,
+    STOCHASTIC,
+    Missing,
+    example,
+    examples,
+    matched,
+    recipe,
+)
 from helpers.results import provenance
 
 __all__ = [
@@ -18,6 +28,7 @@ __all__ = [
     "STOCHASTIC",
     "counts",
     "example",
+    "examples",
     "judge",
     "live",
     "matched",
