@@ -33,17 +33,19 @@ class Size:
     """How large a study is.
 
     `main`: iterations of the network that most chapters look at; `others`: of networks that are
-    compared with each other (-1: the paper's recipe); test images (0: all) for the single deletions
-    in which networks are `compared`, and for `random` deletions and swaps by the hundred.
+    compared with each other, and of the `highway` network (-1: the paper's recipe); test images
+    (0: all) for the single deletions in which networks are `compared`, and for `random` deletions
+    and swaps by the hundred.
     """
 
     main: int
     others: int
+    highway: int
     compared: int
     random: int
 
 
-SIZES = {"paper": Size(-1, -1, 0, 0), "short": Size(5850, 1560, 2000, 1000)}
+SIZES = {"paper": Size(-1, -1, -1, 0, 0), "short": Size(5850, 1560, 390, 2000, 1000)}
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def networks(size: Size) -> dict[str, TrainConfig]:
         found[f"23-modules-{seed}"] = reference(**some, seed=seed, active=23)
     found |= {
         "stochastic-depth": reference(**some, survival=0.5),
-        "highway": reference(**some, model="highway"),
+        "highway": reference("cifar10", size.highway, model="highway"),
         "vgg15": reference(**some, model="vgg15"),
         "vgg15-plain": reference(**some, model="vgg15-plain"),
         "projection": reference(**some, shortcuts="projection"),
@@ -112,7 +114,7 @@ def chapters(size: Size) -> dict[str, Chapter]:
         "dynamics": Chapter("07_dynamics", deep | {"n_images": 64}, ("dynamics", "scaling")),
         "discussion": Chapter(
             "06_discussion",
-            deep | {"n_images": size.compared},
+            deep | {"n_images": size.compared, "highway_iterations": size.highway},
             ("deletion", "gates"),
             discussed,
         ),

@@ -51,6 +51,7 @@ from helpers.training import new_network, subject, trained
 dataset: str = "digits"  # digits, cifar10 or folder:PATH
 depth: int = 20  # layers of all networks, 6m + 2; 20 layers are 9 modules, the paper's 110 are 54
 iterations: int = 440  # of training; 0: the book's own number for this data set; -1: the paper's
+highway_iterations: int = 0  # of the highway network's training; 0: the same
 survival: float = 0.5  # stochastic depth: the probability that the last module is active
 image_size: int = 224  # pixels, side of a folder's images
 seed: int = 0  # of the weights and the training order
@@ -76,7 +77,7 @@ same = {"depth": depth, "seed": seed}
 configs = {
     "plain": reference(dataset, iterations, **same),
     "stochastic": reference(dataset, iterations, survival=survival, **same),
-    "highway": reference(dataset, iterations, model="highway", **same),
+    "highway": reference(dataset, highway_iterations or iterations, model="highway", **same),
 }
 nets, files = {}, {}
 for kind, config in configs.items():

@@ -139,7 +139,7 @@ def needed(chapter):
         found.append(recipes.reference(p["dataset"], length, **plain))
     if "survival" in p:
         found.append(network(0, survival=p["survival"]))
-        found.append(network(0, model="highway"))
+        found.append(network(p["highway_iterations"], model="highway"))
     if "n_seeds" in p:
         seeds = range(p["first_seed"], p["first_seed"] + p["n_seeds"])
         found = [network(0, seed=s, active=a) for s in seeds for a in (0, 23)]
