@@ -42,6 +42,7 @@ root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "helpers/__init
 sys.path.insert(0, str(root))
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from IPython.display import Markdown
 
@@ -257,6 +258,19 @@ sliders.through("deleted modules", pictures)
 
 # %% tags=["remove-input"]
 Markdown(claims.sources([shown], [] if shown else [row]))
+
+# %% [markdown]
+# Do deletions add up? If modules did not depend on each other, the error of a draw would follow from
+# what its modules cost one by one. This is the correlation of the two over the draws of each number,
+# 1 where the sum of the single costs predicts the error.
+
+# %%
+single = claims.example(recorded, "deletion", **claims.FULL) if shown else live[0]
+cost = np.array(single["value"]["errors"]) - single["value"]["intact"]
+for errors, sets in zip(table["errors"], draws, strict=True):
+    if len(sets[0]) in (2, 3, 5, 10, 15, 20):
+        added = [cost[few].sum() for few in sets]
+        print(f"{len(sets[0]):2} deleted: correlation {np.corrcoef(added, errors)[0, 1]:.2f}")
 
 # %% [markdown]
 # ## Verdicts
