@@ -101,17 +101,21 @@ def highway(
 
     `gate_bias`: of all gates before training; negative, so that the skip connection begins open.
     He et al. found -6 the best for 110 layers; at -3 less than a tenth of the stem's output passes.
-    Raises ValueError for a depth that is not 6m + 2.
+    The gates' weights begin at zero.  Drawn at random, they open where a value stands out and let
+    more of it through, module by module, until the gradient at the stem is 1e8 times too large.
+    1x1 projections where sizes change: through almost closed gates the new channels would stay
+    almost zero.  Raises ValueError for a depth that is not 6m + 2.
     """
     blocks = []
     for c_in, c_out, stride in cifar_shapes(depth):
         weights = nn.Conv2d(c_in, c_out, kernel_size=1, stride=stride)
         gate = nn.Sequential(*pre_activation(c_in), weights, nn.Sigmoid())
         transform = basic_residual(c_in, c_out, stride)
-        skip = shortcut("subsample", c_in, c_out, stride)
+        skip = shortcut("projection", c_in, c_out, stride)
         blocks.append(HighwayModule(transform, gate, skip))
     network = initialise(Network(conv3x3(in_channels, 16), blocks, classifier(64, classes)))
     for block in blocks:
+        nn.init.zeros_(block.gate[-2].weight)
         nn.init.constant_(block.gate[-2].bias, gate_bias)
     return network
 
@@ -180,13 +184,18 @@ ARCHITECTURES = {
 }
 
 
+def check(architecture: str) -> None:
+    """ValueError unless there is such a network."""
+    if architecture not in ARCHITECTURES:
+        raise ValueError(f"model {architecture!r}: expected one of {', '.join(ARCHITECTURES)}")
+
+
 def build(architecture: str, seed: int, **settings) -> Network:
     """A network with weights drawn from `seed` alone; the global generator is left as it was.
 
     Raises ValueError for a name that is not in `ARCHITECTURES`.
     """
-    if architecture not in ARCHITECTURES:
-        raise ValueError(f"model {architecture!r}: expected one of {', '.join(ARCHITECTURES)}")
+    check(architecture)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return ARCHITECTURES[architecture](**settings)

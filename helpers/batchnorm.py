@@ -43,11 +43,19 @@ def with_statistics_of(network: nn.Module, images: Tensor, batch_size: int = 128
 @torch.no_grad()
 def with_scales_of(network: nn.Module, other: nn.Module) -> nn.Module:
     """A copy whose batch norms multiply by the learned scales of `other`, a network of the same
-    architecture (ValueError otherwise); everything else stays."""
+    architecture (ValueError otherwise: the names and shapes of all weights decide); everything
+    else stays."""
+    ours, theirs = (
+        {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
+        for net in (network, other)
+    )
+    if differing := ours.items() ^ theirs.items():
+        name, _ = min(differing)
+        raise ValueError(
+            f"the two networks differ: {name} is {theirs.get(name, 'missing')} in the one that "
+            f"gives its scales, {ours.get(name, 'missing')} in the other: expected one architecture"
+        )
     copy = deepcopy(network)
-    theirs, ours = norms(other), norms(copy)
-    if [part.num_features for part in theirs] != [part.num_features for part in ours]:
-        raise ValueError("the batch norms of the two networks differ: expected one architecture")
-    for mine, given in zip(ours, theirs, strict=True):
+    for mine, given in zip(norms(copy), norms(other), strict=True):
         mine.weight.copy_(given.weight)
     return copy

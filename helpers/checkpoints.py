@@ -4,6 +4,8 @@ import contextlib
 import hashlib
 import json
 import os
+import platform
+import re
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -27,9 +29,11 @@ def write(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
 def replace(path: Path, content: bytes) -> None:
     """Put `content` in the place of `path` in one step."""
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    part = path.with_name(f"{part_prefix(path)}{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):  # Clearing is a courtesy: no reason not to write.
+            clear(path)
         with open(part, "wb") as file:
             file.write(content)
             file.flush()
@@ -42,6 +46,36 @@ def replace(path: Path, content: bytes) -> None:
             raise
         message = f"{path} cannot be written ({problem.strerror}): choose another folder"
         raise OSError(message) from problem
+
+
+def part_prefix(path: Path) -> str:
+    """How the names of the part files of `path` begin that this machine writes; then the process.
+
+    Several machines may share a folder, and each knows its own processes alone.
+    """
+    return f".{path.name}.{platform.node()}."
+
+
+def clear(path: Path) -> None:
+    """Delete the part files of `path` that processes of this machine left when they were killed."""
+    pattern = re.compile(re.escape(part_prefix(path)) + r"(\d+)\.part")
+    for part in path.parent.iterdir():
+        found = pattern.fullmatch(part.name)
+        if found and not is_running(int(found[1])):
+            part.unlink(missing_ok=True)  # Another process may clear as well.
+
+
+def is_running(process: int) -> bool:
+    """Whether there is such a process on this machine; True where that cannot be asked."""
+    if os.name != "posix":
+        return True  # On Windows os.kill ends the process, whatever the signal.
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # It is another user's.
+    return True
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict]:

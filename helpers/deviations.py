@@ -6,7 +6,8 @@ from helpers import architectures, interventions
 from helpers.claims.dynamics import mean_length
 from helpers.claims.gradients import decay, product_shares
 from helpers.claims.lesions import costs
-from helpers.claims.rows import FULL, PLAIN, example, matching, recipe
+from helpers.claims.rows import FULL, PLAIN, example, matched, matching, recipe
+from helpers.recipes import LEARNING_RATES
 
 NOT_RECORDED = "*Not recorded yet.*"
 
@@ -39,15 +40,8 @@ def length_of_training(rows: list[dict]) -> str:
 
 def shortcuts(rows: list[dict]) -> str:
     """Single deletions by kind of shortcut, for networks trained alike."""
-    variant = example(rows, "deletion", **FULL | {"shortcuts": "projection"})
-    if not variant:
-        return NOT_RECORDED
-    ours = [
-        r
-        for r in matching(rows, "deletion", **FULL)
-        if r["config"]["iterations"] == variant["config"]["iterations"]
-    ]
-    return table(DELETION_HEAD, [deletion(r, r["config"]["shortcuts"]) for r in [*ours, variant]])
+    found = matched(rows, "deletion", FULL, FULL | {"shortcuts": "projection"})
+    return table(DELETION_HEAD, [deletion(r, r["config"]["shortcuts"]) for r in found])
 
 
 def robustness(rows: list[dict]) -> str:
@@ -58,7 +52,9 @@ def robustness(rows: list[dict]) -> str:
 
 def vgg(rows: list[dict]) -> str:
     """Single deletions from VGG-15, with batch norm and without."""
-    kinds = {"batch norm": PLAIN, "none": {"model": "vgg15-plain"}}
+    plain = "vgg15-plain"
+    bare = {"model": plain, "learning_rate": LEARNING_RATES[plain]}
+    kinds = {"batch norm": PLAIN, "none": bare}
     found = {name: example(rows, "deletion", **kind) for name, kind in kinds.items()}
     return table(DELETION_HEAD, [deletion(r, name) for name, r in found.items() if r])
 
@@ -99,9 +95,9 @@ def gradient(rows: list[dict]) -> str:
                 product = product_shares(lengths, np.array(value["mean"]), value["modules"])
                 within = product[(lengths >= 5) & (lengths <= 17)].sum()
                 single = f"{10**fit.slope:.3f}, R^2 {fit.rvalue**2:.3f}", f"{100 * within:.1f}%"
-            lines.append([name, *single, *inside])
+            lines.append([name, *single, *inside, recipe(exact)])
     head = ["measured", "factor a module", "product, 5 to 17", "exact, 5 to 17", "mean length"]
-    return table(head, lines)
+    return table([*head, "recipe"], lines)
 
 
 def spared(rows: list[dict]) -> str:
@@ -112,8 +108,8 @@ def spared(rows: list[dict]) -> str:
         if row := example(rows, "random_deletions", **FULL | kind):
             by_count = dict(zip(row["value"]["deleted"], row["value"]["errors"], strict=True))
             medians = [f"{100 * np.median(by_count[k]):.1f}%" for k in (1, 5, 10, 20)]
-            lines.append([name, *medians, f"{row['config']['images']:,}"])
-    return table(["deleted", "1", "5", "10", "20", "test images"], lines)
+            lines.append([name, *medians, f"{row['config']['images']:,}", recipe(row)])
+    return table(["deleted", "1", "5", "10", "20", "test images", "recipe"], lines)
 
 
 def tau() -> str:

@@ -7,6 +7,7 @@ import torch
 from scipy.stats import kendalltau
 from torch import nn
 
+from helpers import paths
 from helpers.models import Network
 
 # A ReLU stands in both routes where blocks end in one (see `unravel`): what it gets is the sum
@@ -61,6 +62,21 @@ def stages(network: Network) -> list[list[int]]:
             runs[-1].append(i)
         before = kind
     return runs
+
+
+def random_lesions(
+    network: Network, counts: list[int], draws: int, generator: torch.Generator, spared: list[int]
+) -> list[list[list[int]]]:
+    """Modules to delete (Section 4.2): for each number in `counts`, `draws` sets of so many.
+
+    Drawn uniformly from the modules that are not `spared`.  Raises ValueError if a number is larger
+    than there are.
+    """
+    free = [i for i in range(len(network.blocks)) if i not in spared]
+    return [
+        [[free[i] for i in paths.subset(len(free), k, generator)] for _ in range(draws)]
+        for k in counts
+    ]
 
 
 def swapped(network: Network, swaps: int, generator: torch.Generator) -> list[int]:

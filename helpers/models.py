@@ -4,6 +4,7 @@ Eq 1 of the paper is `ResidualModule.forward`.  Every network of this project is
 that a lesion is a new list over the same weights, and a path is a choice of route at each entry.
 """
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -49,6 +50,8 @@ class HighwayModule(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         t = self.gate(x)
+        # With a gate almost closed, 16 bits would lose what it lets through beside the rest.
+        t = t.to(torch.promote_types(t.dtype, torch.float32))
         return self.transform(x) * t + self.skip(x) * (1 - t)
 
 

@@ -20,7 +20,7 @@ class TrainConfig:
     fifth, then down linearly to zero, for small machines.  active = k: exactly k modules, drawn
     anew each iteration (Section 5; 0: all of them).  survival: stochastic depth, the probability
     that the last module is active (Huang et al. 2016; 1: off).  Raises ValueError for settings
-    that make no run.
+    that make no run, and for a depth or shortcuts of a model that has no such choice.
     """
 
     dataset: str = "cifar10"
@@ -41,6 +41,14 @@ class TrainConfig:
     def __post_init__(self):
         if self.recipe not in ("paper", "one-cycle"):
             raise ValueError(f"recipe {self.recipe!r}: expected 'paper' or 'one-cycle'")
+        architectures.check(self.model)
+        for name, models in CHOICES.items():
+            value, default = getattr(self, name), getattr(TrainConfig, name)
+            if self.model not in models and value != default:
+                raise ValueError(
+                    f"{name} {value!r}: the model {self.model!r} has no such choice, "
+                    f"expected the default, {default!r}"
+                )
         for name in ("iterations", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: expected at least 1")
@@ -53,7 +61,7 @@ class TrainConfig:
     @property
     def label(self) -> str:
         """A short name for people, such as "resnet110-cifar10-23of54-s0"."""
-        name = self.model + (str(self.depth) if self.model in DEEP else "")
+        name = self.model + (str(self.depth) if self.model in CHOICES["depth"] else "")
         name += "-projection" if self.shortcuts == "projection" else ""
         part = f"-{self.active}active" if self.active else ""
         part += f"-survival{self.survival:g}" if self.survival < 1 else ""
@@ -64,8 +72,8 @@ class TrainConfig:
         return hashlib.sha256((json.dumps(asdict(self)) + data_checksum).encode()).hexdigest()
 
 
-# The models whose depth is a setting.
-DEEP = ("resnet", "highway")
+# Settings of the network, and the models that have them.
+CHOICES = {"depth": ("resnet", "highway"), "shortcuts": ("resnet",)}
 
 # Where 0.1 is too much: without batch norm nothing is learned.
 LEARNING_RATES = {"vgg15-plain": 0.05}
@@ -98,10 +106,7 @@ def milestones(iterations: int) -> list[int]:
 def build(config: TrainConfig, in_channels: int, classes: int) -> Network:
     """The network of a run, with its initial weights."""
     settings = {"in_channels": in_channels, "classes": classes}
-    if config.model in DEEP:
-        settings["depth"] = config.depth
-    if config.model == "resnet":
-        settings["shortcuts"] = config.shortcuts
+    settings |= {n: getattr(config, n) for n, models in CHOICES.items() if config.model in models}
     return architectures.build(config.model, config.seed, **settings)
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -33,32 +33,35 @@ class Size:
     """How large a study is.
 
     `main`: iterations of the network that most chapters look at; `others`: of networks that are
-    compared with each other (-1: the paper's recipe); test images (0: all) for the single deletions
-    in which networks are `compared`, and for `random` deletions and swaps by the hundred.
+    compared with each other, and of the `highway` network (-1: the paper's recipe); test images
+    (0: all) for the single deletions in which networks are `compared`, and for `random` deletions
+    and swaps by the hundred.
     """
 
     main: int
     others: int
+    highway: int
     compared: int
     random: int
 
 
-SIZES = {"paper": Size(-1, -1, 0, 0), "short": Size(5850, 1560, 2000, 1000)}
+SIZES = {"paper": Size(-1, -1, -1, 0, 0), "short": Size(5850, 1560, 390, 2000, 1000)}
 
 
 @dataclass(frozen=True)
 class Chapter:
     """A notebook with parameters, and which of its rows are recorded: of some experiments, and of
-    networks whose configuration holds `where`."""
+    networks whose configuration holds one of `where`."""
 
     notebook: str
     parameters: dict
     records: tuple[str, ...]
-    where: dict = field(default_factory=dict)
+    where: tuple[dict, ...] = ({},)
 
     def keeps(self, row: dict) -> bool:
         """Whether a row of the notebook is recorded."""
-        return row["experiment"] in self.records and self.where.items() <= row["config"].items()
+        wanted = any(kind.items() <= row["config"].items() for kind in self.where)
+        return row["experiment"] in self.records and wanted
 
 
 def networks(size: Size) -> dict[str, TrainConfig]:
@@ -70,7 +73,7 @@ def networks(size: Size) -> dict[str, TrainConfig]:
         found[f"23-modules-{seed}"] = reference(**some, seed=seed, active=23)
     found |= {
         "stochastic-depth": reference(**some, survival=0.5),
-        "highway": reference(**some, model="highway"),
+        "highway": reference("cifar10", size.highway, model="highway"),
         "vgg15": reference(**some, model="vgg15"),
         "vgg15-plain": reference(**some, model="vgg15-plain"),
         "projection": reference(**some, shortcuts="projection"),
@@ -96,6 +99,10 @@ def chapters(size: Size) -> dict[str, Chapter]:
     bare = others | single | {"plain_model": "vgg15-plain"}
     swaps = main | {"n_images": size.random, "n_draws": 50}
     deep = others | {"depth": 110}
+    # Stochastic depth is compared with a network that, trained as long as the main one, is the main
+    # one: then `deletion` records it.
+    is_main = size.others == size.main
+    discussed = ({"survival": 0.5}, {"model": "highway"}) if is_main else ({},)
     one, several = ("deletion",), ("random_deletions",)
     gradients = ("by_length", "sampled_norms", "signed_norms")
     return {
@@ -107,14 +114,15 @@ def chapters(size: Size) -> dict[str, Chapter]:
         "dynamics": Chapter("07_dynamics", deep | {"n_images": 64}, ("dynamics", "scaling")),
         "discussion": Chapter(
             "06_discussion",
-            deep | {"n_images": size.compared},
+            deep | {"n_images": size.compared, "highway_iterations": size.highway},
             ("deletion", "gates"),
+            discussed,
         ),
         "effective": Chapter("05_effective_paths", deep, ("test_time",)),
         "gradients-at-image": Chapter("04_path_gradients", paths | {"at_image": True}, gradients),
         "deletion-spared": Chapter("01_deletion", spared, several),
         "deletion-projection": Chapter("01_deletion", projection, one),
-        "deletion-vgg15-plain": Chapter("01_deletion", bare, one, {"model": "vgg15-plain"}),
+        "deletion-vgg15-plain": Chapter("01_deletion", bare, one, ({"model": "vgg15-plain"},)),
     }
 
 

@@ -82,7 +82,9 @@ def train(
     """
     path = Path(folder) / file_name(config, dataset)
     kept = {number: snapshot(path, number) for number in keep}
-    if all(is_current(file) for file in (path, *kept.values())):
+    # Weights that other code kept are as good as lost: they belong to another course.
+    lost = [number for number, file in kept.items() if not is_current(file)]
+    if not lost and is_current(path):
         return path
     if config.batch_size > len(dataset.train.labels):
         raise ValueError(
@@ -101,7 +103,7 @@ def train(
         "seconds": 0.0,
     }
     if partial.is_file():
-        about = unfinished.resume(partial, network, optimizer, code_digest(), kept) or about
+        about = unfinished.resume(partial, network, optimizer, code_digest(), lost) or about
     # Fails at once, not after the first minutes, if the folder cannot be written.
     unfinished.save(partial, network, optimizer, about)
     split, begin = dataset.train.to(device), time.monotonic() - about["seconds"]

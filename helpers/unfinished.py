@@ -1,5 +1,6 @@
 """The state of a training run that is not finished: weights, momentum and the iteration."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -23,16 +24,15 @@ def resume(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     code: str,
-    kept: dict[int, Path],
+    lost: Iterable[int],
 ) -> dict | None:
     """Fill network and optimizer from an unfinished run and return what is known about it.
 
-    None, with both as they were, if other `code` began it, or if one of the files `kept` of its
-    past iterations is not there.
+    None, with both as they were, if other `code` began it, or if it is past one of the iterations
+    `lost`, whose weights are wanted and not there.
     """
     tensors, about = checkpoints.read(path)
-    passed = [file for number, file in kept.items() if number <= about["iterations"]]
-    if about["code"] != code or not all(file.is_file() for file in passed):
+    if about["code"] != code or any(number <= about["iterations"] for number in lost):
         return None
     momentum = {name: tensors.pop(name) for name in list(tensors) if name.startswith("momentum.")}
     checkpoints.fill(network, tensors, path)

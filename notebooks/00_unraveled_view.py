@@ -61,6 +61,7 @@ from helpers import (
     models,
     parameters,
     paths,
+    sliders,
 )
 
 plt.rcParams.update(figures.STYLE)
@@ -203,6 +204,23 @@ share = gradients.shares(along[:, None]).tolist()
 chosen = paths.from_code(code).tolist()
 print(f"path {code}: length {sum(chosen)}, share ~{share[every.tolist().index(chosen)]:.4f}")
 print(f"all {len(share)} shares add up to 1: {abs(sum(share) - 1) < 1e-12}")
+
+# %% [markdown]
+# The slider goes through all codes.
+
+# %% tags=["hide-input"]
+pictures = {}
+for row, part in zip(every.tolist(), share, strict=True):
+    name = "".join(str(int(enters)) for enters in row)
+    figure, (top, bottom) = plt.subplots(2, figsize=size, height_ratios=ratios)
+    drawings.chain(top, n_modules, name)
+    drawings.unraveled(bottom, n_modules, name)
+    inside = ", ".join(f"f{i}" for i, enters in enumerate(row, 1) if enters) or "no module"
+    around = ", ".join(f"f{i}" for i, enters in enumerate(row, 1) if not enters) or "none"
+    alt = f"Both views with one path drawn thick: it enters {inside} and goes around {around}."
+    says = f"path {name}: length {sum(row)}, {100 * part:.1f} % of the gradient"
+    pictures[name] = sliders.picture(figure, alt, says)
+sliders.through("path", pictures, start=code)
 
 # %% [markdown]
 # ## Deleting a module

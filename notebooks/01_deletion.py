@@ -42,10 +42,22 @@ root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "helpers/__init
 sys.path.insert(0, str(root))
 
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from IPython.display import Markdown
 
-from helpers import claims, figures, interventions, measure, parameters, paths, results, training
+from helpers import (
+    architectures,
+    claims,
+    figures,
+    interventions,
+    measure,
+    parameters,
+    paths,
+    results,
+    sliders,
+    training,
+)
 from helpers.claims import summary
 from helpers.data import load
 from helpers.devices import find_device, resolve
@@ -127,7 +139,8 @@ for net, cfg, file in subjects:
         seed=seed,
         seconds=time.monotonic() - begin,
         samples=len(labels),
-        value={"intact": intact, "errors": errors, "downsampling": interventions.downsampling(net)},
+        value={"intact": intact, "errors": errors, "downsampling": interventions.downsampling(net)}
+        | {"classes": len(data.classes)},
     )
     live.append(row)
 results.append(rows_file, *live)
@@ -148,8 +161,7 @@ for name, value in zip(("ResNet", "VGG-15"), (residual, *vgg), strict=False):
 
 # %% mystnb={"image": {"alt": "Test error after deleting each single module of a residual network, dots near the intact error for most modules, and after deleting each layer of VGG-15, diamonds near chance level. Circles mark the downsampling modules."}, "figure": {"name": "fig-deletion", "caption": "Test error after one module of the residual network, or one layer of VGG-15, is deleted (the paper's Figure 3). Above: recorded, 110 layers on CIFAR-10. Below: measured on this machine, on the data set named above."}}
 recorded = results.read(root / "book/results")
-kinds = (claims.FULL, claims.PLAIN)
-shown = [r for kind in kinds if (r := claims.example(recorded, "deletion", **kind))]
+shown = claims.examples(recorded, "deletion", claims.FULL, claims.PLAIN)
 tables = tuple(row["value"] for row in shown) or None
 fig, axes = figures.both(figures.deletion, tables, (residual, *vgg), chance=1 - 1 / len(data.classes))
 plt.show()
@@ -171,11 +183,10 @@ Markdown(summary.told(summary.deletion(recorded)))
 # %% tags=["nbval-ignore-output"]
 begin, n = time.monotonic(), len(network.blocks)
 generator = torch.Generator().manual_seed(seed)
-free = [i for i in range(n) if not (spare_downsampling and i in down)]
-counts = list(range(1, min(max_deleted, len(free)) + 1))
-chosen = [paths.subset(len(free), k, generator) for k in counts for _ in range(n_draws)]
-lesions = [[free[i] for i in subset] for subset in chosen]
-variants = [network] + [interventions.delete(network, modules) for modules in lesions]
+spared = down if spare_downsampling else []
+counts = list(range(1, min(max_deleted, n - len(spared)) + 1))
+lesions = interventions.random_lesions(network, counts, n_draws, generator, spared)
+variants = [network] + [interventions.delete(network, few) for sets in lesions for few in sets]
 few = data.test.first(n_images_random or len(labels)).to(images.device)
 intact, *errors = measure.errors(
     variants, data.normalise(few.images), few.labels, precision=precision,
@@ -219,6 +230,47 @@ Markdown(claims.sources([shown], [row]))
 
 # %% tags=["remove-input"]
 Markdown(summary.told(summary.random_deletions(recorded)))
+
+# %% [markdown]
+# ### Deletion by deletion
+#
+# What goes when $k$ modules go? The slider shows, for each number, the draw of middling error: which
+# modules it deletes, the share of the paths of each length that remains
+# (Eq 8, {doc}`03_path_distribution`), and its error among those of all draws. The draws follow from
+# the seed in the row.
+
+# %% tags=["hide-input"]
+told, net = (shown, architectures.resnet(shown["config"]["depth"])) if shown else (row, network)
+table, generator = told["value"], torch.Generator().manual_seed(told["seed"])
+spared = interventions.downsampling(net) if told["config"]["spare_downsampling"] else []
+n_each, total = len(table["errors"][0]), len(net.blocks)
+draws = interventions.random_lesions(net, table["deleted"], n_each, generator, spared)
+pictures = {}
+for errors, sets in zip([[table["intact"]], *table["errors"]], [[[]], *draws], strict=True):
+    error, gone = sorted(zip(errors, sets, strict=True))[len(errors) // 2]
+    k, names = len(gone), ", ".join(str(i + 1) for i in gone) or "none"
+    fig = figures.after_deletion(table, gone, paths.remaining(total, k), error)
+    alt = f"{total} modules in rows; deleted: {names}. Below them, the share of the paths that remains"
+    alt += f" falls with their length; and the errors of all draws, a ring at {100 * error:.1f} percent."
+    says = f"{k} of {total} modules deleted, 2^{total - k} paths left: error {100 * error:.1f} %"
+    pictures[str(k)] = sliders.picture(fig, alt, says)
+sliders.through("deleted modules", pictures)
+
+# %% tags=["remove-input"]
+Markdown(claims.sources([shown], [] if shown else [row]))
+
+# %% [markdown]
+# Do deletions add up? If modules did not depend on each other, the error of a draw would follow from
+# what its modules cost one by one. This is the correlation of the two over the draws of each number,
+# 1 where the sum of the single costs predicts the error.
+
+# %%
+single = claims.example(recorded, "deletion", **claims.FULL) if shown else live[0]
+cost = np.array(single["value"]["errors"]) - single["value"]["intact"]
+for errors, sets in zip(table["errors"], draws, strict=True):
+    if len(sets[0]) in (2, 3, 5, 10, 15, 20):
+        added = [cost[few].sum() for few in sets]
+        print(f"{len(sets[0]):2} deleted: correlation {np.corrcoef(added, errors)[0, 1]:.2f}")
 
 # %% [markdown]
 # ## Verdicts

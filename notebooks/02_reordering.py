@@ -43,7 +43,17 @@ import numpy as np
 import torch
 from IPython.display import Markdown
 
-from helpers import claims, figures, interventions, measure, parameters, results, training
+from helpers import (
+    architectures,
+    claims,
+    figures,
+    interventions,
+    measure,
+    parameters,
+    results,
+    sliders,
+    training,
+)
 from helpers.claims.lesions import tau_medians
 from helpers.data import load
 from helpers.devices import find_device, resolve
@@ -151,6 +161,40 @@ plt.show()
 
 # %% tags=["remove-input"]
 Markdown(claims.sources([shown], [row]))
+
+# %% [markdown]
+# ### Order by order
+#
+# The slider goes from the original order to disorder: for each number of swaps, the draw of middling
+# error. Its picture shows which module stands where, and where its error lies among all. The orders
+# follow from the seed in the row; that they are the same ones, their $\tau$ tells:
+
+# %%
+told, net = (shown, architectures.resnet(shown["config"]["depth"])) if shown else (row, network)
+table, generator = told["value"], torch.Generator().manual_seed(told["seed"])
+orders = [interventions.swapped(net, k, generator) for k in table["swaps"]]
+same = [interventions.kendall_tau(order) for order in orders] == table["tau"]
+print(f"{len(orders)} orders drawn again, each tau is that of the row: {same}")
+
+# %% tags=["hide-input"]
+bins = tau_medians(np.array(table["tau"]), np.array(table["errors"]))
+drawn = list(zip(table["errors"], table["tau"], orders, table["swaps"], strict=True))
+chosen = [(table["intact"], 1.0, list(range(len(net.blocks))), 0)]
+for k in dict.fromkeys(table["swaps"]):
+    draws = sorted(draw for draw in drawn if draw[3] == k)
+    chosen.append(draws[len(draws) // 2])
+pictures = {}
+for error, tau, order, k in sorted(chosen, key=lambda draw: -draw[1]):
+    fig = figures.after_reordering(table, *bins, order, tau, error)
+    moved = sum(i != module for i, module in enumerate(order))
+    alt = f"Module against position: {moved} of {len(order)} modules have left the diagonal. Below, the"
+    alt += f" errors of all orders against tau, a ring at tau {tau:.3f} and {100 * error:.1f} percent."
+    says = f"{k} swaps, {moved} modules moved, tau {tau:.3f}: error {100 * error:.1f} %"
+    pictures[f"{tau:.3f}"] = sliders.picture(fig, alt, says)
+sliders.through("Kendall's tau", pictures)
+
+# %% tags=["remove-input"]
+Markdown(claims.sources([shown], [] if shown else [row]))
 
 # %% [markdown]
 # ## Verdicts

@@ -54,7 +54,16 @@ import numpy as np
 import torch
 from IPython.display import Markdown
 
-from helpers import claims, figures, gradients, parameters, paths, results, training
+from helpers import (
+    claims,
+    figures,
+    gradients,
+    parameters,
+    paths,
+    results,
+    sliders,
+    training,
+)
 from helpers.claims import summary
 from helpers.claims.gradients import decay, share_curves
 from helpers.data import Split, load
@@ -253,6 +262,25 @@ Markdown(claims.sources(shown, live))
 
 # %% tags=["remove-input"]
 Markdown(summary.told(summary.gradient(recorded)))
+
+# %% [markdown]
+# One estimator at a time, on the same axes:
+
+# %% tags=["hide-input"]
+told, pictures = recorded_curves or curves, {}
+top = 105 * max(values.max() for _, values in told.values())
+for name, (ks, values) in told.items():
+    fig, (ax,) = figures.panels(3.4)
+    figures.gradient_shares(ax, {name: (ks, values)}).set(xlim=(-1, ks[-1] + 1), ylim=(-0.05 * top, top))
+    inside, mean = 100 * values[(5 <= ks) & (ks <= 17)].sum(), ks @ values
+    says = f"{name}: {inside:.1f} % from paths of 5 to 17 modules, mean length {mean:.1f}"
+    alt = f"Share of the gradient against path length by the estimator '{name}': one peak, highest at"
+    alt += f" length {ks[values.argmax()]} with {100 * values.max():.1f} percent."
+    pictures[name] = sliders.picture(fig, alt, says)
+sliders.through("estimator", pictures, start=list(pictures)[-1])
+
+# %% tags=["remove-input"]
+Markdown(claims.sources(shown, [] if told is recorded_curves else live))
 
 # %% [markdown]
 # ## With batch norm as in training

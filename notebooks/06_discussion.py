@@ -38,6 +38,7 @@ import numpy as np
 from IPython.display import Markdown
 
 from helpers import claims, figures, gradients, interventions, measure, parameters, paths, results
+from helpers.batchnorm import with_statistics_of
 from helpers.claims.lesions import costs
 from helpers.data import load
 from helpers.devices import find_device, resolve
@@ -50,11 +51,13 @@ from helpers.training import new_network, subject, trained
 dataset: str = "digits"  # digits, cifar10 or folder:PATH
 depth: int = 20  # layers of all networks, 6m + 2; 20 layers are 9 modules, the paper's 110 are 54
 iterations: int = 440  # of training; 0: the book's own number for this data set; -1: the paper's
+highway_iterations: int = 0  # of the highway network's training; 0: the same
 survival: float = 0.5  # stochastic depth: the probability that the last module is active
 image_size: int = 224  # pixels, side of a folder's images
 seed: int = 0  # of the weights and the training order
 n_images: int = 0  # test images; 0: all
 n_gradients: int = 32  # training images for the gradient by path length
+n_statistics: int = 1280  # training images for batch norm's statistics, at least 128
 precision: str = "auto"  # of the test: auto, float32 or bfloat16
 runs_dir: str = "runs"  # where checkpoints and rows go, from the root
 
@@ -74,7 +77,7 @@ same = {"depth": depth, "seed": seed}
 configs = {
     "plain": reference(dataset, iterations, **same),
     "stochastic": reference(dataset, iterations, survival=survival, **same),
-    "highway": reference(dataset, iterations, model="highway", **same),
+    "highway": reference(dataset, highway_iterations or iterations, model="highway", **same),
 }
 nets, files = {}, {}
 for kind, config in configs.items():
@@ -172,16 +175,22 @@ Markdown(claims.sources(shown, list(live.values())))
 # with a negative bias, as their inventors advise, since 54 gates at one half would let $2^{-54}$ of
 # the signal through the skip connections. So the question is not only whether they are below one half
 # after training, but also which way training moved them.
+#
+# Both times the network is in test mode. Before training, batch norm has no statistics yet; they are
+# measured on training images, as in {doc}`07_dynamics`.
 
 # %% tags=["nbval-ignore-output"]
 begin = time.monotonic()
-start = measure.gates(new_network(configs["highway"], data).to(images.device), images)
+some = data.train.first(min(n_statistics, len(data.train.labels))).to(images.device)
+untrained = new_network(configs["highway"], data).to(images.device)
+untrained = with_statistics_of(untrained, data.normalise(some.images))
+start = measure.gates(untrained, images)
 value = measure.gates(nets["highway"], images) | {"start": float(np.mean(start["mean"]))}
 live["highway"] = results.row(
     **subject(configs["highway"], data, files["highway"]),
     experiment="gates",
     data_checksum=test.checksum,
-    config=asdict(configs["highway"]),
+    config=asdict(configs["highway"]) | {"n_statistics": n_statistics},
     seed=seed,
     seconds=time.monotonic() - begin,
     samples=len(labels),

@@ -42,7 +42,16 @@ import torch
 from IPython.display import Markdown
 from torch.nn import functional as F
 
-from helpers import batchnorm, claims, figures, gradients, parameters, results, training
+from helpers import (
+    batchnorm,
+    claims,
+    figures,
+    gradients,
+    parameters,
+    results,
+    sliders,
+    training,
+)
 from helpers.claims import summary
 from helpers.claims.dynamics import mean_length
 from helpers.data import Split, load
@@ -144,6 +153,30 @@ plt.show()
 
 # %% tags=["remove-input"]
 Markdown(claims.sources([shown], [dynamics]))
+
+# %% [markdown]
+# The slider goes through all the times. Beside the exact share stands the norm of each length's
+# gradient, as a part of the sum of these norms: it counts what a length sends back without asking
+# whether other lengths send the opposite.
+
+# %% tags=["hide-input"]
+table = shown["value"] if shown else dynamics["value"]
+sizes = [np.array(v) / sum(v) for v in table["norms"]]
+top = 105 * max(np.max(table["shares"]), np.max(sizes))
+pictures = {}
+for t, share, size in zip(table["iterations"], np.array(table["shares"]), sizes, strict=True):
+    ks = np.arange(len(share))
+    fig, (ax,) = figures.panels(3.4)
+    curves = {"exact share": (ks, share), "by norm": (ks, size)}
+    figures.gradient_shares(ax, curves).set(ylim=(100 * np.min(table["shares"]) - 1, top))
+    says = f"iteration {t:,}: mean length {mean_length(share):.1f} by exact share, {ks @ size:.1f} by norm"
+    alt = "Two curves of the share of the gradient against path length. The exact share is highest at"
+    alt += f" length {share.argmax()}, the share by norm at {size.argmax()}."
+    pictures[f"{t:,}"] = sliders.picture(fig, alt, says)
+sliders.through("iteration", pictures)
+
+# %% tags=["remove-input"]
+Markdown(claims.sources([shown], [] if shown else [dynamics]))
 
 # %% mystnb={"image": {"alt": "Mean path length of the gradient against the training iteration, a line with a dot for each time, below a dotted line at half the number of modules."}, "figure": {"name": "fig-mean-length", "caption": "The mean path length of the gradient, by exact share, over a training run. Above: recorded, 54 modules, CIFAR-10. Below: measured on this machine, on the data set named above."}}
 here = times, mean_length(shares), n

@@ -141,6 +141,21 @@ def test_scales_of_another_architecture(new_network, untouched, settings):
         batchnorm.with_scales_of(network, other)
 
 
+def test_the_same_batch_norms_around_other_shortcuts(new_network):
+    """A network with projections and one without have the same batch norms."""
+    bare, projecting = (new_network(depth=8, shortcuts=s) for s in ("subsample", "projection"))
+    widths = [[part.num_features for part in batchnorm.norms(n)] for n in (bare, projecting)]
+    assert widths[0] == widths[1]
+    differs = "blocks.1.skip.weight is {} in the one that gives its scales, {} in the other"
+    for network, other, said in (
+        (bare, projecting, differs.format((32, 16, 1, 1), "missing")),
+        (projecting, bare, differs.format("missing", (32, 16, 1, 1))),
+    ):
+        with pytest.raises(ValueError) as caught:
+            batchnorm.with_scales_of(network, other)
+        assert said in str(caught.value) and "expected one architecture" in str(caught.value)
+
+
 def test_as_many_batch_norms_of_other_widths():
     one, other = (nn.Sequential(nn.BatchNorm2d(c)) for c in (2, 3))
     with pytest.raises(ValueError, match="expected one architecture"):

@@ -3,6 +3,9 @@
 import errno
 import hashlib
 import os
+import platform
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -82,6 +85,67 @@ def test_the_old_file_stands_until_the_new_one_is_whole(path, monkeypatch):
     monkeypatch.setattr(os, "replace", look)
     checkpoints.write(path, {"a": torch.tensor(2)}, {})
     assert seen == [(2, 1)]
+
+
+@pytest.fixture
+def processes():
+    """Numbers of two processes: one that runs, and one that is gone."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as running:
+        gone = subprocess.Popen([sys.executable, "-c", ""])
+        gone.wait()
+        yield running.pid, gone.pid
+        running.communicate(b"\n")
+
+
+def test_what_a_killed_process_left_is_cleared(path, processes, monkeypatch):
+    """And nothing else: a live process's part, another machine's, another file's."""
+    running, gone = processes
+    path.parent.mkdir()
+    prefix = checkpoints.part_prefix(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(platform, "node", lambda: "elsewhere")
+        other_machine = checkpoints.part_prefix(path)
+    left = f"{prefix}{gone}.part"
+    others = {
+        f"{prefix}{running}.part",
+        f"{prefix}1.part",  # Always there, and another user's unless root asks.
+        f"{other_machine}{gone}.part",
+        f"{checkpoints.part_prefix(path.with_name('b'))}{gone}.part",
+        f"{prefix}{gone}.part.txt",
+        f"{prefix}x{gone}.part",
+    }
+    for name in {left, *others}:
+        (path.parent / name).write_bytes(b"half")
+    checkpoints.write(path, {"a": torch.tensor(1)}, {})
+    assert {p.name for p in path.parent.iterdir()} == {path.name, *others}
+
+
+def test_another_users_process_runs(monkeypatch):
+    def refuse(process, signal):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "kill", refuse)
+    assert checkpoints.is_running(1)
+
+
+def test_no_process_is_asked_where_asking_would_end_it(monkeypatch):
+    def ends(process, signal):
+        raise AssertionError("ended")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "kill", ends)
+        patch.setattr(os, "name", "nt")
+        runs = checkpoints.is_running(1)
+    assert runs
+
+
+def test_what_cannot_be_cleared_is_no_hindrance(path, processes):
+    """Such as a folder in the place of a part file."""
+    _, gone = processes
+    in_the_way = path.parent / f"{checkpoints.part_prefix(path)}{gone}.part"
+    in_the_way.mkdir(parents=True)
+    checkpoints.write(path, {"a": torch.tensor(1)}, {})
+    assert checkpoints.read(path)[0]["a"] == 1
 
 
 def test_a_folder_that_is_a_file(tmp_path):

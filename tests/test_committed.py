@@ -1,12 +1,24 @@
 """What the repository carries: weights that fit their networks, rows that are found again from
 them, and a card that says so."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from helpers import checkpoints, claims, data, measure, recipes, results, shelf, training
+from helpers import (
+    architectures,
+    checkpoints,
+    claims,
+    data,
+    interventions,
+    measure,
+    recipes,
+    results,
+    shelf,
+    training,
+)
 from helpers.recipes import TrainConfig
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -85,3 +97,39 @@ def test_recorded_mistakes_are_found_again(cifar_dir, kind):
     recorded = {i for i in row["value"]["wrong"] if i < IMAGES}
     assert abs(len(found) - len(recorded)) <= 4
     assert len(found ^ recorded) <= 8
+
+
+def drawn_again(experiment, places):
+    """The row of an experiment with many draws, and lesions drawn once more from its seed: (draw of
+    the row, view of the network, recorded error) for the draws of these numbers."""
+    row = claims.example(ROWS, experiment, **claims.FULL)
+    path, value = FILES[row["checkpoint"]], row["value"]
+    generator = torch.Generator().manual_seed(row["seed"])
+    network = architectures.resnet(row["config"]["depth"])
+    if experiment == "reordering":
+        errors = value["errors"]
+        orders = [interventions.swapped(network, k, generator) for k in value["swaps"]]
+        assert [interventions.kendall_tau(order) for order in orders] == value["tau"]
+        views = [partial(interventions.reorder, order=order) for order in orders]
+    else:
+        errors = sum(value["errors"], [])
+        counts, draws = value["deleted"], len(value["errors"][0])
+        lesions = interventions.random_lesions(network, counts, draws, generator, [])
+        views = [partial(interventions.delete, modules=m) for sets in lesions for m in sets]
+    assert len(views) == len(errors)
+    return row, path, [(views[i], errors[i]) for i in places]
+
+
+@pytest.mark.parametrize("experiment", ["random_deletions", "reordering"])
+def test_recorded_draws_can_be_drawn_again(cifar_dir, experiment):
+    """The sliders show which modules a recorded draw deleted or moved: the same lesions, measured
+    again, make the recorded errors.  Another machine may round otherwise: half a point is allowed.
+    """
+    row, path, draws = drawn_again(experiment, (3, 120, 333))
+    cifar = data.load("cifar10", cifar_dir)
+    few = cifar.test.first(row["config"]["images"])
+    network = training.load(TrainConfig(**checkpoints.read(path)[1]["config"]), cifar, path)
+    images = cifar.normalise(few.images).to(training.find_device())
+    found = measure.errors([view(network) for view, _ in draws], images, few.labels)
+    recorded = [error for _, error in draws]
+    assert len(set(recorded)) == 3 and found == pytest.approx(recorded, abs=0.005)

@@ -1,10 +1,13 @@
 """Tables of variants and sentences of findings: from rows, and only from rows."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
 from helpers import deviations, paths
 from helpers.claims import summary
+from helpers.recipes import reference
 
 NET = {"model": "resnet", "depth": 110, "active": 0, "survival": 1.0, "shortcuts": "subsample"}
 SHORT = {"recipe": "one-cycle", "iterations": 1560}
@@ -63,6 +66,13 @@ def test_shortcuts_compares_networks_trained_alike():
     assert cells(found, 1)[0] == "projection" and cells(found, 1)[3] == "10.00 pt"
 
 
+@pytest.mark.parametrize("other", [{"recipe": "paper"}, {"depth": 20}, {"learning_rate": 0.2}])
+def test_shortcuts_of_networks_that_were_not_trained_alike_are_not_compared(other):
+    """As many iterations are not enough."""
+    rows = [deletion(0.3), deletion(0.2, **{"shortcuts": "projection"} | other)]
+    assert deviations.shortcuts(rows) == deviations.NOT_RECORDED
+
+
 def test_robustness_by_length_of_training():
     rows = [deletion(0.2, iterations=5850), deletion(0.3)]
     found = deviations.robustness(rows)
@@ -70,7 +80,10 @@ def test_robustness_by_length_of_training():
 
 
 def test_vgg_with_and_without_batch_norm():
-    rows = [deletion(0.9, model="vgg15"), deletion(0.8, model="vgg15-plain")]
+    """Each trained at the rate that the book's chapters use for it."""
+    configs = [reference("cifar10", model=model) for model in ("vgg15", "vgg15-plain")]
+    assert configs[0].learning_rate != configs[1].learning_rate
+    rows = [deletion(e, **asdict(c)) for e, c in zip((0.9, 0.8), configs, strict=True)]
     found = deviations.vgg(rows)
     assert [cells(found, i)[0] for i in (0, 1)] == ["batch norm", "none"]
     assert cells(found, 1)[3] == "70.00 pt"
@@ -88,19 +101,22 @@ def test_gradient_by_place():
         row("by_length", exact, batch_statistics=True),
     ]
     found = deviations.gradient(rows)
-    _, factor, product, inside, mean = cells(found, 0)
+    _, factor, product, inside, mean, recipe = cells(found, 0)
     weights = np.array([paths.lengths(54)[k] * 0.2**k for k in lengths])
     expected = 100 * weights[4:17].sum() / weights.sum()
     assert (factor, product) == ("0.200, R^2 1.000", f"{expected:.1f}%")
     assert (inside, mean) == ("65.0%", f"{0.25 * 4 + 6.5 + 2:.2f}")
-    assert cells(found, 1) == ["batch norm as in training", "", "", inside, mean]
+    assert recipe == "short recipe, 1,560 iterations"
+    assert cells(found, 1) == ["batch norm as in training", "", "", inside, mean, recipe]
 
 
 def test_spared():
     errors = [[0.1 + k / 100] * 3 for k in range(1, 21)]
     value = {"deleted": list(range(1, 21)), "errors": errors, "intact": 0.1}
     found = deviations.spared([row("random_deletions", value, spare_downsampling=True)])
-    assert cells(found, 0) == ["downsampling spared", "11.0%", "15.0%", "20.0%", "30.0%", "1,000"]
+    medians, images = ["11.0%", "15.0%", "20.0%", "30.0%"], "1,000"
+    recipe = "short recipe, 1,560 iterations"
+    assert cells(found, 0) == ["downsampling spared", *medians, images, recipe]
 
 
 def test_tau_within_stages():

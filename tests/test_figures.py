@@ -54,6 +54,15 @@ DRAW = {
     "surviving": lambda ax: figures.surviving(ax, {"by count": [1, 0.5, 0.25]}),
 }
 
+# Whole figures, of one state of a network each.
+BINS = np.array([0.8, 0.9]), np.array([0.4, 0.2])
+STATES = {
+    "after_deletion": lambda: figures.after_deletion(
+        RANDOM | {"intact": 0.08}, [0], [1.0] + [0.5] * 20, 0.3
+    ),
+    "after_reordering": lambda: figures.after_reordering(ORDERS, *BINS, [0, 2, 1, 3], 0.9, 0.2),
+}
+
 
 @pytest.fixture
 def ax():
@@ -104,13 +113,54 @@ def test_no_text_lies_on_another(ax, name):
     assert not touching(ax.figure)
 
 
+@pytest.fixture
+def state(request):
+    figure = STATES[request.param]()
+    yield figure
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("state", STATES, indirect=True)
+def test_no_text_lies_on_another_in_a_state(state):
+    assert not touching(state)
+
+
+@pytest.mark.parametrize("state", ["after_deletion"], indirect=True)
+def test_what_is_deleted_is_crossed_and_marked(state):
+    top, middle, bottom = state.axes
+    # 20 modules, numbered from 1; numbers of deleted ones in another colour than the rest's.
+    colours = {text.get_text(): text.get_color() for text in top.texts}
+    assert list(colours) == [str(i + 1) for i in range(20)]
+    assert {i for i, c in colours.items() if c == figures.ORANGE} == {"1"}
+    assert curve(middle, "1 module deleted")[1] == pytest.approx([100] + [50] * 20)
+    assert bottom.collections[-1].get_offsets().tolist() == [pytest.approx([1, 30])]
+
+
+@pytest.mark.parametrize("state", ["after_reordering"], indirect=True)
+def test_what_has_moved_has_left_the_diagonal(state):
+    top, bottom = state.axes
+    moved, still = (np.array(curve(top, name)).T.tolist() for name in ("moved", "in its place"))
+    assert moved == [[2, 3], [3, 2]] and still == [[1, 1], [4, 4]]
+    assert bottom.collections[-1].get_offsets().tolist() == [pytest.approx([0.9, 20])]
+
+
+def test_axes_of_states_stay_where_they_are():
+    """Whatever is deleted or moved: so a slider moves what it is about and nothing else."""
+    table = RANDOM | {"intact": 0.08}
+    few = figures.after_deletion(table, [], [1.0] * 21, 0.08)
+    many = figures.after_deletion(table, [1, 2, 3], [1.0] + [0.1] * 20, 0.5)
+    limits = [[(ax.get_xlim(), ax.get_ylim()) for ax in f.axes] for f in (few, many)]
+    assert limits[0] == limits[1]
+
+
 def test_every_public_figure_is_drawn_here():
     public = {
         n
         for n, f in vars(figures).items()
         if getattr(f, "__module__", "").startswith(figures.__name__)
     }
-    assert public - {"canvas", "both", "one", "table", "as_csv"} == set(DRAW)
+    tools = {"canvas", "both", "one", "panels", "table", "as_csv"}
+    assert public - tools == set(DRAW) | set(STATES)
 
 
 def test_deletion_shows_percent_by_module(ax):

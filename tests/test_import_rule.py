@@ -25,11 +25,12 @@ MAY_IMPORT = {
     "paths": "",
     "figures": "",
     "drawings": "",
+    "sliders": "",
     "results": "source",
     "speed": "results",
     "architectures": "models",
     "unravel": "models",
-    "interventions": "models",
+    "interventions": "models paths",
     "pullbacks": "models",
     "linearised": "models pullbacks",
     "gradients": "models paths linearised",
@@ -43,9 +44,12 @@ MAY_IMPORT = {
     "shelf": "training measure checkpoints results data devices recipes",
     "reference": "shelf training recipes results data checkpoints progress devices source",
     "claims": "results paths",
-    "deviations": "claims architectures interventions",
+    "deviations": "claims architectures interventions recipes",
 }
 NOTEBOOK_LIBRARIES = {"IPython", "ipywidgets", "papermill", "nbformat", "jupytext", "matplotlib"}
+# The rooms that draw, and with what.
+DRAWS = {"figures": {"matplotlib"}, "drawings": {"matplotlib"}}
+DRAWS["sliders"] = {"matplotlib", "ipywidgets"}
 # What is installed where training runs.
 TRAINING_LIBRARIES = {"torch", "torchvision", "numpy", "safetensors"}
 
@@ -108,8 +112,7 @@ def test_a_room_imports_only_the_rooms_it_may(file):
 
 @every_file
 def test_no_notebook_library(file):
-    allowed = {"matplotlib"} if room_of(file) in ("figures", "drawings") else set()
-    extra = libraries(imports(parse(file))) & NOTEBOOK_LIBRARIES - allowed
+    extra = libraries(imports(parse(file))) & NOTEBOOK_LIBRARIES - DRAWS.get(room_of(file), set())
     assert not extra, f"helpers/{file} may not import {sorted(extra)}"
 
 

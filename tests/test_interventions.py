@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -123,6 +124,35 @@ def test_stages_where_a_relu_is_part_of_the_skip():
     for order in ([0, 2, 1, 3, 4, 5], [0, 1, 2, 5, 4, 3]):
         with pytest.raises(ValueError, match="not compatible"):
             interventions.reorder(network, order)
+
+
+def test_random_lesions(new_network, generator, untouched):
+    """Sets of the sizes asked for, of modules that may go, each of them as often as the others."""
+    network = new_network(depth=20)
+    with untouched(network):
+        found = interventions.random_lesions(network, [1, 3], 2000, generator, [3, 6])
+    assert [len(sets) for sets in found] == [2000, 2000]
+    for size, sets in zip((1, 3), found, strict=True):
+        assert all(len(set(s)) == size for s in sets)
+        counts = np.bincount([i for s in sets for i in s], minlength=9)
+        assert not counts[[3, 6]].any()
+        # Seven modules are free; 5 standard deviations of a binomial count.
+        mean = 2000 * size / 7
+        assert abs(counts[[0, 1, 2, 4, 5, 7, 8]] - mean).max() < 5 * mean**0.5
+
+
+def test_the_same_seed_gives_the_same_lesions(new_network):
+    network = new_network(depth=20)
+    draws = [
+        interventions.random_lesions(network, [2], 5, torch.Generator().manual_seed(seed), [])
+        for seed in (1, 1, 2)
+    ]
+    assert draws[0] == draws[1] != draws[2]
+
+
+def test_more_lesions_than_modules(new_network, generator):
+    with pytest.raises(ValueError, match="number of modules 8: expected 0 to 7"):
+        interventions.random_lesions(new_network(depth=20), [8], 1, generator, [3, 6])
 
 
 def test_swaps_stay_within_a_stage(new_network, generator, untouched):

@@ -3,6 +3,7 @@
 import weakref
 from math import log2
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -228,3 +229,79 @@ def test_mcnemar(only_a, only_b, p):
     right_a = torch.tensor([True] * 7 + [False] * 4 + [True] * only_a + [False] * only_b)
     right_b = torch.tensor([True] * 7 + [False] * 4 + [False] * only_a + [True] * only_b)
     assert measure.mcnemar(right_a, right_b) == pytest.approx(p, rel=1e-12)
+
+
+# The gates of a highway network.
+
+
+@pytest.fixture
+def highway(new_network):
+    """Six modules whose gates are open to very different degrees, float64."""
+    network = new_network("highway", depth=14)
+    for i, block in enumerate(network.blocks):
+        block.gate[-2].bias.data.fill_(2.0 * i - 6)
+    return network
+
+
+@torch.no_grad()
+def gates_at_once(network, images):
+    """The values of each module's gate on all images in one batch, by Eq 3."""
+    found, x = [], network.stem(images)
+    for block in network.blocks:
+        t = block.gate(x)
+        found.append(t.flatten().numpy())
+        x = block.transform(x) * t + block.skip(x) * (1 - t)
+    return found
+
+
+@pytest.mark.parametrize("batch_size", [7, 30, 128])
+def test_gates_are_those_of_all_images_at_once(highway, many, batch_size):
+    """The last of five batches holds two images and weighs as much as that."""
+    found = measure.gates(highway, many, batch_size)
+    values = gates_at_once(highway, many)
+    assert found["mean"] == pytest.approx([t.mean() for t in values], rel=1e-12)
+    half_a_bin = 0.5 / measure.BINS + 1e-12
+    for name, share in (("p10", 0.1), ("p90", 0.9)):
+        expected = [np.quantile(t, share, method="inverted_cdf") for t in values]
+        assert found[name] == pytest.approx(expected, rel=0, abs=half_a_bin)
+    assert found["mean"][0] < 0.1 and found["mean"][-1] > 0.9
+
+
+def test_gates_that_are_shut_or_open(highway, many):
+    """The ends of [0, 1] are in the first and in the last bin."""
+    for block, bias in zip(highway.blocks, (-1000, 1000) * 3, strict=True):
+        block.gate[-2].bias.data.fill_(bias)
+    found = measure.gates(highway, many)
+    assert found["mean"] == [0, 1] * 3
+    middle = 0.5 / measure.BINS
+    assert found["p10"] == found["p90"] == [middle, 1 - middle] * 3
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_gates_are_measured_in_eval_mode_and_nothing_moves(highway, many, untouched, training):
+    expected = measure.gates(highway, many)
+    highway.train(training)
+    highway.blocks[1].gate.train(not training)
+    with untouched(highway):
+        assert measure.gates(highway, many) == expected
+
+
+def test_modes_are_put_back_where_a_gate_fails(highway, many, untouched):
+    def fails(*_):
+        raise ArithmeticError("as asked")
+
+    highway.train().blocks[3].gate.register_forward_hook(fails)
+    with untouched(highway), pytest.raises(ArithmeticError, match="as asked"):
+        measure.gates(highway, many)
+
+
+def test_no_more_than_a_batch_is_looked_at_at_once(highway, many):
+    sizes = []
+    highway.stem.register_forward_hook(lambda _, x, y: sizes.append(len(x[0])))
+    measure.gates(highway, many, 8)
+    assert sizes == [8, 8, 8, 6]
+
+
+def test_a_network_without_gates(new_network, many):
+    with pytest.raises(TypeError, match="expected a highway network"):
+        measure.gates(new_network(), many)

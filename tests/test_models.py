@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from helpers import architectures, models
 from tests.toys import Times
@@ -42,16 +43,17 @@ def test_equation_3():
 
 
 def test_equation_3_where_the_shape_changes(generator):
-    """A downsampling module: every second pixel, and zeros in the new channels, stand for x."""
+    """A downsampling module: a 1x1 projection of every second pixel stands for x."""
     network = architectures.build("highway", 0, depth=8, gate_bias=-1.0)
     module = network.blocks[1].double().eval()
     x = torch.randn(2, 16, 6, 4, generator=generator, dtype=torch.float64)
     pixels, (norm, _, gate, _) = x[:, :, ::2, ::2], module.gate
+    nn.init.normal_(gate.weight, generator=generator)
     # Batch norm that has seen nothing only adds its epsilon to a variance of 1.
     positive = pixels.clamp(min=0) / (1 + norm.eps) ** 0.5
     z = torch.einsum("oc,bchw->bohw", gate.weight[:, :, 0, 0], positive) - 1
     t = 1 / (1 + torch.exp(-z))
-    carried = torch.cat([pixels, torch.zeros_like(pixels)], dim=1)
+    carried = torch.einsum("oc,bchw->bohw", module.skip.weight[:, :, 0, 0], pixels)
     expected = module.transform(x) * t + carried * (1 - t)
     assert t.min() < 0.1 and t.max() > 0.5
     assert torch.allclose(module(x), expected, rtol=1e-9, atol=1e-12)
@@ -129,7 +131,7 @@ GATES = sum(2 * c_in + c_in * c_out + c_out for c_in, c_out in SHAPES)
         ("resnet", BASE, 54, 1_727_962),
         ("resnet", BASE | {"shortcuts": "projection"}, 54, 1_730_522),
         ("resnet200", {}, 66, 64_666_280),
-        ("highway", BASE, 54, 1_727_962 + GATES),
+        ("highway", BASE, 54, 1_730_522 + GATES),
         ("vgg15", BASE, 13, 3_456 + 256 + 13 * (128 * 128 * 9 + 256) + 1_290),
         ("vgg15-plain", BASE, 13, 3_584 + 13 * (128 * 128 * 9 + 128) + 1_290),
     ],
@@ -195,7 +197,8 @@ def test_two_modules_downsample(shortcuts, kind):
 def test_a_highway_network_is_a_resnet_with_gates():
     """The same stem, transforms, skips and head; the gates alone, like any layer behind batch norm
     and ReLU, are added."""
-    highway, resnet = (architectures.build(m, 0, depth=20) for m in ("highway", "resnet"))
+    highway = architectures.build("highway", 0, depth=20)
+    resnet = architectures.build("resnet", 0, depth=20, shortcuts="projection")
     assert type(highway) is models.Network, "it has no paths that a code could name"
     shapes, expected = (
         {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
@@ -214,17 +217,32 @@ def test_a_highway_network_is_a_resnet_with_gates():
 
 @pytest.mark.parametrize("settings, bias", [({}, -6.0), ({"gate_bias": 0.5}, 0.5)])
 def test_gates_begin_at_their_bias(images, settings, bias):
-    """A gate is the sigmoid of its bias wherever its convolution gives nothing."""
+    """Their weights are zero, so a gate is the sigmoid of its bias whatever comes in."""
     network = architectures.build("highway", 0, depth=14, in_channels=1, **settings).double().eval()
     x, open_at = network.stem(images), 1 / (1 + torch.tensor(-bias).exp().item())
     for block in network.blocks:
         convolution = block.gate[-2]
-        assert (convolution.bias == bias).all() and convolution.weight.std() > 0.1
-        nn.init.zeros_(convolution.weight)
+        assert (convolution.bias == bias).all() and not convolution.weight.any()
         gate, x = block.gate(x), block(x)
         assert gate.shape == x.shape
         assert torch.allclose(gate, torch.full_like(gate, open_at), rtol=1e-6, atol=0)
     assert network(images).shape == (5, 10)
+
+
+def test_gradients_of_a_deep_highway_network_begin_at_a_usable_size(images):
+    """With gates drawn at random the stem's is about 1e8 times the head's."""
+    network = architectures.build("highway", 0, in_channels=1).train()
+    F.cross_entropy(network(images.float()), torch.arange(5)).backward()
+    stem, head = (p.grad.norm() for p in (network.stem.weight, network.head[0].weight))
+    assert 1e-3 < stem / head < 1e3
+
+
+def test_what_an_almost_closed_gate_lets_through_is_kept_in_16_bits():
+    """1 + 0.0025 is 1 in bfloat16."""
+    x = torch.ones(1, 1, 2, 2, dtype=torch.bfloat16)
+    gate = models.Scaled(nn.Identity(), 0.0025)
+    y = models.HighwayModule(models.Scaled(nn.Identity(), 2.0), gate)(x)
+    assert torch.allclose(y, torch.full_like(y, 1.0025), rtol=0, atol=1e-5)
 
 
 def test_pre_activation_order():

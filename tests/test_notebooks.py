@@ -22,7 +22,7 @@ SMALLEST = {
     "03_path_distribution": {"n_modules": 20, "n_active": 9},
     "04_path_gradients": TINY | {"n_images": 4, "n_samples": 3, "n_signed": 2, "at_image": True},
     "05_effective_paths": TINY | {"n_seeds": 3, "n_statistics": 128},
-    "06_discussion": TINY | {"n_images": 16, "n_gradients": 2},
+    "06_discussion": TINY | {"n_images": 16, "n_gradients": 2, "n_statistics": 128},
     "07_dynamics": TINY | {"n_images": 2, "n_statistics": 128},
     "your_own_network": {"n_images": 2, "image_size": 16},
 }
@@ -114,13 +114,14 @@ def test_figure_4_from_a_folder_of_images_and_a_checkpoint(tmp_path):
     network = architectures.build("resnet200", 0, classes=2)
     checkpoints.write(tmp_path / "own.safetensors", network.state_dict(), {})
     settings = {"model": "resnet200", "image_size": 32, "with_plain": False, "iterations": 0}
+    settings["depth"] = 110  # The default: this network has one depth.
     files = {
         "dataset": f"folder:{tmp_path / 'images'}",
         "checkpoint": str(tmp_path / "own.safetensors"),
     }
     run("01_deletion", tmp_path, **settings | files | {"n_images": 4, "n_draws": 1})
     deletion, several = results.read(tmp_path / "runs" / "results")
-    assert len(deletion["value"]["errors"]) == 66
+    assert len(deletion["value"]["errors"]) == 66 and deletion["value"]["classes"] == 2
     assert deletion["value"]["downsampling"] == [0, 3, 27, 63]
     assert several["value"]["deleted"] == [1, 2]
     assert not (tmp_path / "runs" / "checkpoints").exists()

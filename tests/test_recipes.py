@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError, fields, replace
 import pytest
 import torch
 
-from helpers import models, recipes
+from helpers import architectures, models, recipes
 from helpers.recipes import TrainConfig
 
 
@@ -167,11 +167,37 @@ def test_at_test_time(new_network, images):
         ({"survival": 1.5}, "survival 1.5: expected more than 0, up to 1"),
         ({"active": 3, "survival": 0.5}, "expected one of them"),
         ({"precision": "float8"}, "precision 'float8': expected"),
+        ({"model": "vgg16", "depth": 16}, "model 'vgg16': expected one of resnet, "),
     ],
 )
 def test_settings_that_make_no_run(settings, reason):
     with pytest.raises(ValueError, match=reason):
         TrainConfig(**settings)
+
+
+@pytest.mark.parametrize("model", architectures.ARCHITECTURES)
+@pytest.mark.parametrize("name, value", [("depth", 8), ("shortcuts", "projection")])
+def test_a_setting_is_used_or_refused(model, name, value):
+    """It makes another network, or none: a label never tells of what the network has not."""
+    usual, changed = {"model": model, "iterations": 1}, {name: value}
+    try:
+        config = TrainConfig(**usual, **changed)
+    except ValueError as problem:
+        default = getattr(TrainConfig, name)
+        assert str(problem) == (
+            f"{name} {value!r}: the model {model!r} has no such choice, "
+            f"expected the default, {default!r}"
+        )
+        assert model in ("resnet200", "vgg15", "vgg15-plain") or (model, name) == (
+            "highway",
+            "shortcuts",
+        )
+        assert TrainConfig(**usual, **{name: default}) == TrainConfig(**usual)
+    else:
+        with torch.device("meta"):
+            one, other = (recipes.build(c, 3, 10) for c in (TrainConfig(**usual), config))
+        assert one.state_dict().keys() != other.state_dict().keys()
+        assert config.label != TrainConfig(**usual).label
 
 
 @pytest.mark.parametrize("model", ["highway", "vgg15", "vgg15-plain"])

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -138,7 +139,7 @@ def needed(chapter):
         found.append(recipes.reference(p["dataset"], length, **plain))
     if "survival" in p:
         found.append(network(0, survival=p["survival"]))
-        found.append(network(0, model="highway"))
+        found.append(network(p["highway_iterations"], model="highway"))
     if "n_seeds" in p:
         seeds = range(p["first_seed"], p["first_seed"] + p["n_seeds"])
         found = [network(0, seed=s, active=a) for s in seeds for a in (0, 23)]
@@ -149,6 +150,36 @@ def needed(chapter):
 def test_the_study_trains_every_network_that_a_chapter_looks_at(size, chapter):
     trained = reference.networks(SIZES[size]).values()
     assert [config for config in needed(chapter) if config not in trained] == []
+
+
+def measured(chapter):
+    """What a chapter records: experiment, network, and the settings that make another measurement.
+
+    Of the networks that a notebook looks at it records all by every experiment: more than it does,
+    but nothing that it does not keep."""
+    settings = {n: chapter.parameters.get(n) for n in ("at_image", "spare_downsampling")}
+    return {
+        (experiment, config, *settings.items())
+        for experiment in chapter.records
+        for config in needed(chapter)
+        if chapter.keeps({"experiment": experiment, "config": asdict(config)})
+    }
+
+
+@every_size
+def test_no_measurement_is_recorded_by_two_chapters(size):
+    found = [m for c in reference.chapters(SIZES[size]).values() for m in measured(c)]
+    assert [m for m in found if found.count(m) > 1] == []
+
+
+@every_size
+def test_stochastic_depth_has_a_row_to_be_compared_with(size):
+    """Single deletions of the same network without it, and of the highway network its gates."""
+    found = {m[:2] for c in reference.chapters(SIZES[size]).values() for m in measured(c)}
+    networks = reference.networks(SIZES[size])
+    plain = networks.get("all-modules-0", networks["resnet110"])
+    stochastic, highway = networks["stochastic-depth"], networks["highway"]
+    assert {("deletion", plain), ("deletion", stochastic), ("gates", highway)} <= found
 
 
 def test_every_network_is_looked_at_by_a_chapter():
@@ -165,10 +196,13 @@ def test_every_network_is_looked_at_by_a_chapter():
         ("deletion", {"model": "resnet"}, False),
         ("reordering", {"model": "vgg15"}, False),
         ("deletion", {"depth": 110}, False),
+        ("deletion", {"survival": 0.5, "depth": 20, "model": "resnet"}, True),
+        ("deletion", {"survival": 0.5, "depth": 110, "model": "resnet"}, False),
     ],
 )
 def test_what_a_chapter_keeps(experiment, config, expected):
-    chapter = Chapter("01_deletion", {}, ("deletion", "gates"), {"model": "vgg15"})
+    where = ({"model": "vgg15"}, {"survival": 0.5, "depth": 20})
+    chapter = Chapter("01_deletion", {}, ("deletion", "gates"), where)
     assert chapter.keeps({"experiment": experiment, "config": config}) is expected
 
 

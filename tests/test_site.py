@@ -173,6 +173,70 @@ def test_pictures_are_there_and_described(seen, page):
         assert not re.search(r"\.(png|svg|jpe?g)$|^[./]", image["alt"]), f"a path: {image}"
 
 
+# The slider, the picture that it has chosen, and the line below that.
+STATES = """() => [...document.querySelectorAll(".widget-slider")].map(slider => {
+    const handle = slider.querySelector("[role=slider]");
+    const picture = slider.parentElement.querySelector("figure.state");
+    return {
+        name: handle.getAttribute("aria-label"), value: handle.getAttribute("aria-valuetext"),
+        last: Number(handle.getAttribute("aria-valuemax")), alt: picture.querySelector("img").alt,
+        image: picture.querySelector("img").src, broken: !picture.querySelector("img").naturalWidth,
+        says: picture.textContent,
+    };
+})"""
+SLIDERS = {
+    "notebooks/00_unraveled_view.html": "path",
+    "notebooks/01_deletion.html": "deleted modules",
+    "notebooks/02_reordering.html": "Kendall's tau",
+    "notebooks/04_path_gradients.html": "estimator",
+    "notebooks/07_dynamics.html": "iteration",
+}
+
+
+@every_way
+@pytest.mark.parametrize("name", SLIDERS)
+def test_a_slider_by_keyboard(opened, way, name):
+    """From its first state to its last, every step shows another picture with words of its own."""
+    page, faults = opened(way, name)
+    assert page.evaluate(SETTLE) == 0
+    handle = page.locator(".widget-slider [role=slider]")
+    handle.focus()
+    handle.press("Home")
+    seen = [page.evaluate(STATES)[0]]
+    for _ in range(int(seen[0]["last"])):
+        handle.press("ArrowRight")
+        page.wait_for_function(
+            "old => document.querySelector('figure.state img').alt != old", arg=seen[-1]["alt"]
+        )
+        seen += page.evaluate(STATES)
+    page.close()
+    assert {state["name"] for state in seen} == {SLIDERS[name]} and faults == []
+    for part in ("image", "alt", "says", "value"):
+        assert len({state[part] for state in seen}) == len(seen) > 1, part
+    assert all(state["alt"].strip() and not state["broken"] for state in seen)
+
+
+@pytest.mark.parametrize("name", SLIDERS)
+def test_a_slider_by_mouse(opened, name):
+    page, faults = opened("file", name)
+    assert page.evaluate(SETTLE) == 0
+    (before,), track = page.evaluate(STATES), page.locator(".widget-slider .noUi-target")
+    track.scroll_into_view_if_needed()
+    shown = set()
+    for share in (0.01, 0.99):
+        box = track.bounding_box()
+        page.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+        page.wait_for_timeout(200)
+        shown |= {state["image"] for state in page.evaluate(STATES)}
+    page.close()
+    assert len(shown) == 2 and faults == [] and before["name"] == SLIDERS[name]
+
+
+def test_no_slider_is_untested():
+    drawn = {page for page in PAGES if "widget-view+json" in (SITE / page).read_text("utf8")}
+    assert drawn == set(SLIDERS)
+
+
 @every_page
 def test_nothing_is_wider_than_a_phone(seen, page):
     assert seen("file", page)["overflow"] <= 0

@@ -34,9 +34,17 @@ def _b14(rows):
     )
 
 
+def is_of_imagenet(row: dict) -> bool:
+    """Whether a row is of single deletions, tested on a folder of as many classes as ImageNet."""
+    if row["experiment"] != "deletion" or not row["dataset"].startswith("folder:"):
+        return False
+    return row["value"].get("classes") == 1000
+
+
 def _b15(rows):
     what = "deletions from ResNet-200 on ImageNet: the data set cannot be handed on with the book"
-    found = select(rows, "deletion", what, model="resnet200")
+    on_imagenet = [r for r in rows if is_of_imagenet(r)]
+    found = select(on_imagenet, "deletion", what, model="resnet200")
     (small, some), (modest, more) = small_and_modest(found)
     samples = f"{len(costs(found))} modules, {several(len(found), 'network')}"
     return Finding(small and modest, f"{some}; downsampling: {more}", samples, found)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 
 
 class Missing(LookupError):
@@ -33,6 +34,10 @@ class Claim:
 
 # The ledger's defaults where the paper leaves a setting open.  Rows of a variant do not decide.
 DEFAULTS = {
+    "batch_size": 128,
+    "learning_rate": 0.1,
+    "momentum": 0.9,
+    "weight_decay": 1e-4,
     "shortcuts": "subsample",
     "active": 0,
     "survival": 1.0,
@@ -41,7 +46,7 @@ DEFAULTS = {
     "spare_downsampling": False,
 }
 # How a network was tested: no reason to count it as another one.
-MEASURED = ("test_precision", "images")
+MEASURED = ("test_precision", "images", "n_statistics")
 FULL = {"model": "resnet"}
 PLAIN = {"model": "vgg15"}
 HIGHWAY = {"model": "highway"}
@@ -66,7 +71,12 @@ def matching(rows: list[dict], experiment: str, **wanted) -> list[dict]:
 
 
 def by_recipe(rows: list[dict]) -> list[list[dict]]:
-    """Rows of networks that differ in their seeds alone, the longest training first."""
+    """Rows that `matching` found, by how long and on what the networks were trained, the longest
+    training first; those of a group differ in their seeds alone.
+
+    What else makes a recipe, such as the learning rate, `matching` has settled: it may differ
+    between the models that are compared.
+    """
     groups: dict[tuple, list[dict]] = {}
     for row in rows:
         config = row["config"]
@@ -104,6 +114,12 @@ def example(rows: list[dict], experiment: str, **wanted) -> dict | None:
     """Of the rows that `select` would give, the first seed's, to be shown; None without rows."""
     found = by_recipe(matching(rows, experiment, **wanted))
     return min(found[0], key=lambda row: row["seed"]) if found else None
+
+
+def examples(rows: list[dict], experiment: str, *kinds: dict) -> list[dict]:
+    """The `example` of each kind, up to the first kind that has none: a figure that draws several
+    tells them apart by their order."""
+    return list(takewhile(bool, (example(rows, experiment, **kind) for kind in kinds)))
 
 
 def matched(rows: list[dict], experiment: str, one: dict, other: dict) -> list[dict]:

@@ -19,6 +19,7 @@ from helpers.figures.lesions import (
 )
 from helpers.figures.networks import growth, training_errors
 from helpers.figures.paths import path_lengths, remaining_paths, surviving
+from helpers.figures.states import after_deletion, after_reordering, panels
 from helpers.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, both, canvas, one
 from helpers.figures.tables import as_csv, table
 
@@ -28,6 +29,8 @@ __all__ = [
     "GREY",
     "ORANGE",
     "STYLE",
+    "after_deletion",
+    "after_reordering",
     "as_csv",
     "both",
     "canvas",
@@ -40,6 +43,7 @@ __all__ = [
     "growth",
     "mean_length",
     "one",
+    "panels",
     "path_lengths",
     "random_deletions",
     "remaining_paths",

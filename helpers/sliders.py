@@ -1,0 +1,51 @@
+"""A slider through pictures that are drawn beforehand.
+
+It needs no kernel, so that it works in a notebook and on a published page alike.  Every picture
+brings its alternative text and a line that says what it shows.
+"""
+
+import base64
+import io
+from html import escape
+
+import ipywidgets as widgets
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+
+def picture(figure: Figure, alt: str, says: str) -> str:
+    """A figure as HTML, with its alternative text and the line below it; closes the figure.
+
+    Raises ValueError without either text.
+    """
+    if not alt.strip() or not says.strip():
+        raise ValueError("a picture without words: expected alternative text and a line below it")
+    image = io.BytesIO()
+    figure.savefig(image, format="webp", dpi=144, pil_kwargs={"lossless": True})
+    plt.close(figure)
+    data = base64.b64encode(image.getvalue()).decode()
+    return (
+        f'<figure class="state"><img alt="{escape(alt)}" src="data:image/webp;base64,{data}" '
+        f'style="width: 100%; max-width: 34rem"><figcaption>{escape(says)}</figcaption></figure>'
+    )
+
+
+def through(label: str, pictures: dict[str, str], start: str = "") -> widgets.VBox:
+    """A slider named `label` above the picture that it has chosen.
+
+    `pictures`: from `picture`, by what the slider shows beside itself, in its order; `start`: the
+    first to be seen.  Raises ValueError for fewer than two pictures, or another `start`.
+    """
+    names = list(pictures)
+    if len(names) < 2:
+        raise ValueError(f"{len(names)} pictures: expected at least two, or nothing can be moved")
+    if start and start not in names:
+        raise ValueError(f"start {start!r}: expected one of {', '.join(names)}")
+    first = names.index(start) if start else 0
+    slider = widgets.SelectionSlider(
+        options=names, index=first, description=label, tooltip=label,
+        style={"description_width": "initial"}, layout={"width": "100%", "max_width": "34rem"},
+    )  # fmt: skip
+    stack = widgets.Stack([widgets.HTML(html) for html in pictures.values()], selected_index=first)
+    widgets.jslink((slider, "index"), (stack, "selected_index"))
+    return widgets.VBox([slider, stack])
