@@ -30,7 +30,7 @@ def picture(figure: Figure, alt: str, says: str) -> str:
     )
 
 
-def through(label: str, pictures: dict[str, str], start: str = "") -> widgets.VBox:
+def slider(label: str, pictures: dict[str, str], start: str = "") -> widgets.VBox:
     """A slider named `label` above the picture that it has chosen.
 
     `pictures`: from `picture`, by what the slider shows beside itself, in its order; `start`: the
@@ -42,10 +42,10 @@ def through(label: str, pictures: dict[str, str], start: str = "") -> widgets.VB
     if start and start not in names:
         raise ValueError(f"start {start!r}: expected one of {', '.join(names)}")
     first = names.index(start) if start else 0
-    slider = widgets.SelectionSlider(
+    handle = widgets.SelectionSlider(
         options=names, index=first, description=label, tooltip=label,
         style={"description_width": "initial"}, layout={"width": "100%", "max_width": "34rem"},
     )  # fmt: skip
     stack = widgets.Stack([widgets.HTML(html) for html in pictures.values()], selected_index=first)
-    widgets.jslink((slider, "index"), (stack, "selected_index"))
-    return widgets.VBox([slider, stack])
+    widgets.jslink((handle, "index"), (stack, "selected_index"))
+    return widgets.VBox([handle, stack])

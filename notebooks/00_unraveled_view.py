@@ -61,10 +61,8 @@ from helpers import (
     models,
     parameters,
     paths,
-    sliders,
 )
-
-plt.rcParams.update(figures.STYLE)
+from helpers.sliders import picture, slider
 
 # %% tags=["parameters"]
 # Parameters of this chapter
@@ -83,6 +81,7 @@ parameters.check(In)  # noqa: F821
 # {numref}`fig-unraveled` is the paper's Figure 1, drawn by code. At the top is Equation {eq}`eq-residual-module`: every module with its way around it. Below is the last line of Equation {eq}`eq-unrolled` as a tree. The boxes that carry the same label are one module with one set of weights, drawn once for every place in which it stands in the formula.
 
 # %% mystnb={"figure": {"caption": "A residual network in both views (Figure 1 of the paper). (a) As it is usually drawn. (b) Unraveled: one branch for every path, labelled with its code, whose first digit belongs to f1. Circles are additions; boxes of one colour and label share their weights. Of two branches that meet, the upper one skipped the module, the lower one entered it.", "name": "fig-unraveled"}, "image": {"alt": "Two drawings of one residual network. Top: modules f1, f2, ... in a row, each with a skip connection over it and an addition after it. Bottom: the same network as a tree; from the input y0 one branch for every binary code, joined in pairs by additions, with copies of the modules on the lower branch of each pair."}}
+plt.rcParams.update(figures.STYLE)
 size, ratios = (6.6, 2.1 + 0.55 * 2**n_modules), [2, 2**n_modules]
 figure, (top, bottom) = plt.subplots(2, figsize=size, height_ratios=ratios)
 drawings.chain(top, n_modules).set_title("(a) as it is usually drawn")
@@ -219,8 +218,8 @@ for row, part in zip(every.tolist(), share, strict=True):
     around = ", ".join(f"f{i}" for i, enters in enumerate(row, 1) if not enters) or "none"
     alt = f"Both views with one path drawn thick: it enters {inside} and goes around {around}."
     says = f"path {name}: length {sum(row)}, {100 * part:.1f} % of the gradient"
-    pictures[name] = sliders.picture(figure, alt, says)
-sliders.through("path", pictures, start=code)
+    pictures[name] = picture(figure, alt, says)
+slider("path", pictures, start=code)
 
 # %% [markdown]
 # ## Deleting a module

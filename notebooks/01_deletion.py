@@ -46,23 +46,14 @@ import numpy as np
 import torch
 from IPython.display import Markdown
 
-from helpers import (
-    architectures,
-    claims,
-    figures,
-    interventions,
-    measure,
-    parameters,
-    paths,
-    results,
-    sliders,
-    training,
-)
+from helpers import claims, figures, interventions, measure, parameters, paths, results, training
+from helpers.architectures import resnet
 from helpers.claims import summary
 from helpers.data import load
 from helpers.devices import find_device, resolve
 from helpers.progress import Progress
 from helpers.recipes import reference
+from helpers.sliders import picture, slider
 
 # %% tags=["parameters"]
 # Parameters of this chapter: papermill sets any of them with -p
@@ -240,7 +231,7 @@ Markdown(summary.told(summary.random_deletions(recorded)))
 # the seed in the row.
 
 # %% tags=["hide-input"]
-told, net = (shown, architectures.resnet(shown["config"]["depth"])) if shown else (row, network)
+told, net = (shown, resnet(shown["config"]["depth"])) if shown else (row, network)
 table, generator = told["value"], torch.Generator().manual_seed(told["seed"])
 spared = interventions.downsampling(net) if told["config"]["spare_downsampling"] else []
 n_each, total = len(table["errors"][0]), len(net.blocks)
@@ -253,8 +244,8 @@ for errors, sets in zip([[table["intact"]], *table["errors"]], [[[]], *draws], s
     alt = f"{total} modules in rows; deleted: {names}. Below them, the share of the paths that remains"
     alt += f" falls with their length; and the errors of all draws, a ring at {100 * error:.1f} percent."
     says = f"{k} of {total} modules deleted, 2^{total - k} paths left: error {100 * error:.1f} %"
-    pictures[str(k)] = sliders.picture(fig, alt, says)
-sliders.through("deleted modules", pictures)
+    pictures[str(k)] = picture(fig, alt, says)
+slider("deleted modules", pictures)
 
 # %% tags=["remove-input"]
 Markdown(claims.sources([shown], [] if shown else [row]))

@@ -43,22 +43,14 @@ import numpy as np
 import torch
 from IPython.display import Markdown
 
-from helpers import (
-    architectures,
-    claims,
-    figures,
-    interventions,
-    measure,
-    parameters,
-    results,
-    sliders,
-    training,
-)
+from helpers import claims, figures, interventions, measure, parameters, results, training
+from helpers.architectures import resnet
 from helpers.claims.lesions import tau_medians
 from helpers.data import load
 from helpers.devices import find_device, resolve
 from helpers.progress import Progress
 from helpers.recipes import reference
+from helpers.sliders import picture, slider
 
 # %% tags=["parameters"]
 # Parameters of this chapter: papermill sets any of them with -p
@@ -170,7 +162,7 @@ Markdown(claims.sources([shown], [row]))
 # follow from the seed in the row; that they are the same ones, their $\tau$ tells:
 
 # %%
-told, net = (shown, architectures.resnet(shown["config"]["depth"])) if shown else (row, network)
+told, net = (shown, resnet(shown["config"]["depth"])) if shown else (row, network)
 table, generator = told["value"], torch.Generator().manual_seed(told["seed"])
 orders = [interventions.swapped(net, k, generator) for k in table["swaps"]]
 same = [interventions.kendall_tau(order) for order in orders] == table["tau"]
@@ -190,8 +182,8 @@ for error, tau, order, k in sorted(chosen, key=lambda draw: -draw[1]):
     alt = f"Module against position: {moved} of {len(order)} modules have left the diagonal. Below, the"
     alt += f" errors of all orders against tau, a ring at tau {tau:.3f} and {100 * error:.1f} percent."
     says = f"{k} swaps, {moved} modules moved, tau {tau:.3f}: error {100 * error:.1f} %"
-    pictures[f"{tau:.3f}"] = sliders.picture(fig, alt, says)
-sliders.through("Kendall's tau", pictures)
+    pictures[f"{tau:.3f}"] = picture(fig, alt, says)
+slider("Kendall's tau", pictures)
 
 # %% tags=["remove-input"]
 Markdown(claims.sources([shown], [] if shown else [row]))

@@ -54,16 +54,7 @@ import numpy as np
 import torch
 from IPython.display import Markdown
 
-from helpers import (
-    claims,
-    figures,
-    gradients,
-    parameters,
-    paths,
-    results,
-    sliders,
-    training,
-)
+from helpers import claims, figures, gradients, parameters, paths, results, training
 from helpers.claims import summary
 from helpers.claims.gradients import decay, share_curves
 from helpers.data import Split, load
@@ -71,6 +62,7 @@ from helpers.devices import find_device
 from helpers.progress import Progress
 from helpers.recipes import reference
 from helpers.signed import mean_squares
+from helpers.sliders import picture, slider
 
 # %% tags=["parameters"]
 # Parameters of this chapter: papermill sets any of them with -p
@@ -276,8 +268,8 @@ for name, (ks, values) in told.items():
     says = f"{name}: {inside:.1f} % from paths of 5 to 17 modules, mean length {mean:.1f}"
     alt = f"Share of the gradient against path length by the estimator '{name}': one peak, highest at"
     alt += f" length {ks[values.argmax()]} with {100 * values.max():.1f} percent."
-    pictures[name] = sliders.picture(fig, alt, says)
-sliders.through("estimator", pictures, start=list(pictures)[-1])
+    pictures[name] = picture(fig, alt, says)
+slider("estimator", pictures, start=list(pictures)[-1])
 
 # %% tags=["remove-input"]
 Markdown(claims.sources(shown, [] if told is recorded_curves else live))

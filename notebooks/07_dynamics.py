@@ -42,22 +42,14 @@ import torch
 from IPython.display import Markdown
 from torch.nn import functional as F
 
-from helpers import (
-    batchnorm,
-    claims,
-    figures,
-    gradients,
-    parameters,
-    results,
-    sliders,
-    training,
-)
+from helpers import batchnorm, claims, figures, gradients, parameters, results, training
 from helpers.claims import summary
 from helpers.claims.dynamics import mean_length
 from helpers.data import Split, load
 from helpers.devices import find_device
 from helpers.progress import Progress
 from helpers.recipes import milestones, reference
+from helpers.sliders import picture, slider
 
 # %% tags=["parameters"]
 # Parameters of this chapter: papermill sets any of them with -p
@@ -172,8 +164,8 @@ for t, share, size in zip(table["iterations"], np.array(table["shares"]), sizes,
     says = f"iteration {t:,}: mean length {mean_length(share):.1f} by exact share, {ks @ size:.1f} by norm"
     alt = "Two curves of the share of the gradient against path length. The exact share is highest at"
     alt += f" length {share.argmax()}, the share by norm at {size.argmax()}."
-    pictures[f"{t:,}"] = sliders.picture(fig, alt, says)
-sliders.through("iteration", pictures)
+    pictures[f"{t:,}"] = picture(fig, alt, says)
+slider("iteration", pictures)
 
 # %% tags=["remove-input"]
 Markdown(claims.sources([shown], [] if shown else [dynamics]))

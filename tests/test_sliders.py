@@ -49,26 +49,26 @@ PICTURES = {"one": "<p>1</p>", "two": "<p>2</p>", "three": "<p>3</p>"}
 
 @pytest.mark.parametrize("start, first", [("", 0), ("one", 0), ("three", 2)])
 def test_the_slider_chooses_the_picture(start, first):
-    box = sliders.through("number", PICTURES, start)
-    slider, stack = box.children
-    assert list(slider.options) == list(PICTURES) and slider.description == "number"
+    box = sliders.slider("number", PICTURES, start)
+    handle, stack = box.children
+    assert list(handle.options) == list(PICTURES) and handle.description == "number"
     assert [page.value for page in stack.children] == list(PICTURES.values())
-    assert slider.index == stack.selected_index == first
+    assert handle.index == stack.selected_index == first
 
 
 def test_they_are_joined_where_the_page_is_seen(monkeypatch):
     """By a link in the browser: there is no kernel behind a published page."""
     joined = []
     monkeypatch.setattr(sliders.widgets, "jslink", lambda a, b: joined.append((a, b)))
-    slider, stack = sliders.through("number", PICTURES).children
-    assert joined == [((slider, "index"), (stack, "selected_index"))]
+    handle, stack = sliders.slider("number", PICTURES).children
+    assert joined == [((handle, "index"), (stack, "selected_index"))]
 
 
 def test_one_picture_is_no_choice():
     with pytest.raises(ValueError, match="1 pictures: expected at least two"):
-        sliders.through("number", {"one": "1"})
+        sliders.slider("number", {"one": "1"})
 
 
 def test_a_start_that_is_none():
     with pytest.raises(ValueError, match="start 'four': expected one of one, two, three"):
-        sliders.through("number", PICTURES, "four")
+        sliders.slider("number", PICTURES, "four")
