@@ -72,6 +72,10 @@ def test_every_cell_was_run_without_error(chapter):
         assert all(o.output_type != "error" for o in cell.outputs), f"failed:\n{cell.source}"
 
 
+def test_pictures_behind_sliders_are_not_stored(chapter):
+    assert "widgets" not in nbformat.read(chapter.with_suffix(".ipynb"), as_version=4).metadata
+
+
 def test_code_cells_are_short(chapter):
     lengths = [len(cell.source.splitlines()) for cell in code_cells(chapter)]
     assert max(lengths) <= 25
