@@ -174,7 +174,8 @@ Markdown(claims.sources(shown, list(live.values())))
 # routes count alike, as in a residual network up to scale ({doc}`00_unraveled_view`). The gates begin
 # with a negative bias, as their inventors advise, since 54 gates at one half would let $2^{-54}$ of
 # the signal through the skip connections. So the question is not only whether they are below one half
-# after training, but also which way training moved them.
+# after training, but also which way training moved them: a short training hardly moves them, and
+# then claim B14 holds because of where they began.
 #
 # Both times the network is in test mode. Before training, batch norm has no statistics yet; they are
 # measured on training images, as in {doc}`07_dynamics`.
@@ -202,11 +203,11 @@ results.append(rows_file, *live.values())
 shown = claims.example(recorded, "gates", **claims.HIGHWAY)
 (error,) = measure.errors([nets["highway"]], images, labels, precision=precision)
 print(f"here: the highway network has ~{100 * error:.2f} % error")
-print(f"here: mean gate ~{np.mean(value['mean']):.3f}, before training ~{value['start']:.3f}")
+print(f"here: mean gate ~{np.mean(value['mean']):.2g}, before training ~{value['start']:.2g}")
 if shown:
     gates = np.array(shown["value"]["mean"])
-    print(f"recorded: mean gate {gates.mean():.3f}, before training {shown['value']['start']:.3f}")
-    print(f"recorded: the gates add up to {gates.sum():.1f} of {len(gates)} modules")
+    print(f"recorded: mean gate {gates.mean():.2g}, before training {shown['value']['start']:.2g}")
+    print(f"recorded: the gates add up to {gates.sum():.2g} of {len(gates)} modules")
 
 # %% mystnb={"image": {"alt": "Transfer gate of each highway module after training: mean with a band from the 10th to the 90th percentile, beside a dashed line at the mean before training and a dotted line at one half."}, "figure": {"name": "fig-gates", "caption": "How far the gates of a highway network are open to the transformed input, over images, channels and places. Above: recorded, 54 modules, CIFAR-10. Below: measured on this machine, on the data set named above."}}
 fig, axes = figures.both(figures.gates, shown and (shown["value"],), (value,))

@@ -26,8 +26,8 @@ def _b14(rows):
     below = (gates < 0.5).mean()
     start = np.mean([r["value"]["start"] for r in found])
     ours = (
-        f"below 0.5 in {100 * below:.0f}% of layers; mean gate {gates.mean():.3f}, "
-        f"{start:.3f} before training"
+        f"below 0.5 in {100 * below:.0f}% of layers; mean gate {gates.mean():.2g}, "
+        f"{start:.2g} before training"
     )
     return Finding(
         below > 0.5, ours, f"{len(gates)} layers, {several(len(found), 'network')}", found
