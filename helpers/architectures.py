@@ -102,7 +102,7 @@ def highway(
     `gate_bias`: of all gates before training; negative, so that the skip connection begins open.
     He et al. found -6 the best for 110 layers; at -3 less than a tenth of the stem's output passes.
     The gates' weights begin at zero.  Drawn at random, they open where a value stands out and let
-    more of it through, module by module, until the gradient at the stem is 1e8 times too large.
+    more of it through, module by module, and gradients explode on their way to the stem.
     1x1 projections where sizes change: through almost closed gates the new channels would stay
     almost zero.  Raises ValueError for a depth that is not 6m + 2.
     """
