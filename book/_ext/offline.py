@@ -12,7 +12,8 @@ from sphinx.util import logging
 
 # Of each package the one script that pages load; the order is the one they are loaded in.
 MATHJAX = "mathjax/es5/tex-svg.js"
-WIDGETS = ("requirejs/require.js", "@jupyter-widgets/html-manager/dist/embed-amd.js")
+MANAGER = "@jupyter-widgets/html-manager/dist"
+WIDGETS = ("requirejs/require.js", f"{MANAGER}/embed-amd.js")
 
 
 def use_own_copies(app, config):
@@ -24,13 +25,24 @@ def use_own_copies(app, config):
             "does not hold them (with Node.js, `npm ci --prefix book` fetches them)."
         )
         return
+    # The widget manager's icons are letters of a font.
+    fonts = [path.relative_to(packages) for path in (packages / MANAGER).glob("*.woff2")]
     # Below _static, and copied there by us: what lies in book/_static is loaded by every page.
-    for script in (MATHJAX, *WIDGETS):
-        target = Path(app.outdir) / "_static/npm" / script
+    for file in (MATHJAX, *WIDGETS, *fonts):
+        target = Path(app.outdir) / "_static/npm" / file
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(packages / script, target)
+        shutil.copy2(packages / file, target)
     config.mathjax_path = f"npm/{MATHJAX}"
     config.nb_ipywidgets_js = {f"npm/{script}": {} for script in WIDGETS}
+
+
+def say_where_packages_are(app, page, template, context, doctree):
+    """The widget manager looks for its fonts where require.js takes it to have come from."""
+    if WIDGETS[-1] in str(app.config.nb_ipywidgets_js) and "body" in context:
+        if "widget-view+json" in context["body"]:
+            place = "document.documentElement.dataset.content_root + '_static/npm'"
+            # Before require.js, which reads it when it loads.
+            app.add_js_file(None, body=f"var require = {{ baseUrl: {place} }};", priority=1)
 
 
 def search_without_excerpts(app, page, template, context, doctree):
@@ -43,5 +55,6 @@ def search_without_excerpts(app, page, template, context, doctree):
 def setup(app):
     """Called by Sphinx."""
     app.connect("config-inited", use_own_copies)
+    app.connect("html-page-context", say_where_packages_are)
     app.connect("html-page-context", search_without_excerpts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
