@@ -11,6 +11,7 @@ from html import escape
 import ipywidgets as widgets
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from PIL import Image
 
 
 def picture(figure: Figure, alt: str, says: str) -> str:
@@ -20,9 +21,11 @@ def picture(figure: Figure, alt: str, says: str) -> str:
     """
     if not alt.strip() or not says.strip():
         raise ValueError("a picture without words: expected alternative text and a line below it")
-    image = io.BytesIO()
-    figure.savefig(image, format="webp", dpi=144, pil_kwargs={"lossless": True})
+    drawn, image = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=144)
     plt.close(figure)
+    # A page holds all its pictures.  Line drawings need few colours and no loss.
+    Image.open(drawn).convert("RGB").quantize(64).save(image, "webp", lossless=True)
     data = base64.b64encode(image.getvalue()).decode()
     return (
         f'<figure class="state"><img alt="{escape(alt)}" src="data:image/webp;base64,{data}" '

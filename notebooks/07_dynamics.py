@@ -162,8 +162,8 @@ for t, share, size in zip(table["iterations"], np.array(table["shares"]), sizes,
     curves = {"exact share": (ks, share), "by norm": (ks, size)}
     figures.gradient_shares(ax, curves).set(ylim=(100 * np.min(table["shares"]) - 1, top))
     says = f"iteration {t:,}: mean length {mean_length(share):.1f} by exact share, {ks @ size:.1f} by norm"
-    alt = "Two curves of the share of the gradient against path length. The exact share is highest at"
-    alt += f" length {share.argmax()}, the share by norm at {size.argmax()}."
+    alt = f"Two curves of the share of the gradient against path length at iteration {t:,}. The exact"
+    alt += f" share is highest at length {share.argmax()}, the share by norm at {size.argmax()}."
     pictures[f"{t:,}"] = picture(fig, alt, says)
 slider("iteration", pictures)
 

@@ -206,7 +206,7 @@ def test_a_slider_by_keyboard(opened, way, name):
     for _ in range(int(seen[0]["last"])):
         handle.press("ArrowRight")
         page.wait_for_function(
-            "old => document.querySelector('figure.state img').alt != old", arg=seen[-1]["alt"]
+            "old => document.querySelector('figure.state img').src != old", arg=seen[-1]["image"]
         )
         seen += page.evaluate(STATES)
     page.close()
@@ -223,10 +223,14 @@ def test_a_slider_by_mouse(opened, name):
     (before,), track = page.evaluate(STATES), page.locator(".widget-slider .noUi-target")
     track.scroll_into_view_if_needed()
     shown = set()
-    for share in (0.01, 0.99):
+    for share, end in ((0.01, 0), (0.99, before["last"])):
         box = track.bounding_box()
         page.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
-        page.wait_for_timeout(200)
+        page.wait_for_function(
+            "end => document.querySelector('[role=slider]').getAttribute('aria-valuenow') == end",
+            arg=end,
+        )
+        page.wait_for_timeout(300)
         shown |= {state["image"] for state in page.evaluate(STATES)}
     page.close()
     assert len(shown) == 2 and faults == [] and before["name"] == SLIDERS[name]
