@@ -15,6 +15,17 @@ MATHJAX = "mathjax/es5/tex-svg.js"
 MANAGER = "@jupyter-widgets/html-manager/dist"
 WIDGETS = ("requirejs/require.js", f"{MANAGER}/embed-amd.js")
 
+# The manager looks for its fonts where require.js takes the package to be.
+BASE = "var require = { baseUrl: document.documentElement.dataset.content_root + '_static/npm' };"
+# It sets labels with the commands of MathJax 2, and fails where it finds MathJax 3.
+TYPESET = """
+document.addEventListener("DOMContentLoaded", () => {
+  if (window.MathJax) {
+    MathJax.Hub = { Queue: ([, , element]) => MathJax.typesetPromise?.([element]) };
+  }
+});
+"""
+
 
 def use_own_copies(app, config):
     """Point pages at the site's copies, or say that there are none."""
@@ -36,13 +47,14 @@ def use_own_copies(app, config):
     config.nb_ipywidgets_js = {f"npm/{script}": {} for script in WIDGETS}
 
 
-def say_where_packages_are(app, page, template, context, doctree):
-    """The widget manager looks for its fonts where require.js takes it to have come from."""
-    if WIDGETS[-1] in str(app.config.nb_ipywidgets_js) and "body" in context:
-        if "widget-view+json" in context["body"]:
-            place = "document.documentElement.dataset.content_root + '_static/npm'"
-            # Before require.js, which reads it when it loads.
-            app.add_js_file(None, body=f"var require = {{ baseUrl: {place} }};", priority=1)
+def help_widgets(app, page, template, context, doctree):
+    """What the widget manager needs on a page with widgets."""
+    if "widget-view+json" not in (context.get("body") or ""):
+        return
+    app.add_js_file(None, body=TYPESET)
+    if WIDGETS[-1] in str(app.config.nb_ipywidgets_js):
+        # Before require.js, which reads it when it loads.
+        app.add_js_file(None, body=BASE, priority=1)
 
 
 def search_without_excerpts(app, page, template, context, doctree):
@@ -55,6 +67,6 @@ def search_without_excerpts(app, page, template, context, doctree):
 def setup(app):
     """Called by Sphinx."""
     app.connect("config-inited", use_own_copies)
-    app.connect("html-page-context", say_where_packages_are)
+    app.connect("html-page-context", help_widgets)
     app.connect("html-page-context", search_without_excerpts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
