@@ -77,13 +77,13 @@ def networks(size: Size) -> dict[str, TrainConfig]:
         "vgg15": reference(**some, model="vgg15"),
         "vgg15-plain": reference(**some, model="vgg15-plain"),
         "projection": reference(**some, shortcuts="projection"),
+        "23-modules-long": reference("cifar10", size.main, active=23),
     }
-    # At the paper's size the first of the seeds is the network that all chapters look at.
-    return {
-        name: config
-        for name, config in found.items()
-        if name == "resnet110" or config != found["resnet110"]
-    }
+    # At the paper's size all are trained as long as the main network, and some are the same.
+    first: dict[TrainConfig, str] = {}
+    for name, config in found.items():
+        first.setdefault(config, name)
+    return {name: config for config, name in first.items()}
 
 
 def chapters(size: Size) -> dict[str, Chapter]:
@@ -105,7 +105,7 @@ def chapters(size: Size) -> dict[str, Chapter]:
     discussed = ({"survival": 0.5}, {"model": "highway"}) if is_main else ({},)
     one, several = ("deletion",), ("random_deletions",)
     gradients = ("by_length", "sampled_norms", "signed_norms")
-    return {
+    found = {
         "gradients": Chapter("04_path_gradients", paths, gradients),
         "deletion": Chapter(
             "01_deletion", lesions | {"plain_iterations": size.others}, one + several
@@ -124,6 +124,11 @@ def chapters(size: Size) -> dict[str, Chapter]:
         "deletion-projection": Chapter("01_deletion", projection, one),
         "deletion-vgg15-plain": Chapter("01_deletion", bare, one, ({"model": "vgg15-plain"},)),
     }
+    if not is_main:
+        # Whether a part of the modules needs a longer training than all of them.
+        long = deep | {"iterations": size.main, "n_seeds": 1}
+        found["effective-long"] = Chapter("05_effective_paths", long, ("test_time",))
+    return found
 
 
 def run_network(config: TrainConfig, keep: bool) -> list[dict]:

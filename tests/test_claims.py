@@ -595,7 +595,30 @@ def test_compared_networks_are_paired_by_seed():
     assert [(r["seed"], r["config"]["active"]) for r in found] == [(1, 0), (3, 0), (1, 23), (3, 23)]
 
 
+def test_networks_are_compared_for_each_length_of_training():
+    rows = [trained(e, m) | {"seed": 0} for e, m in ((0.06, 0), (0.08, 23))]
+    short = [trained(e, m, **SHORT) for e, m in ((0.2, 0), (0.5, 23))]
+    rows += [r | {"seed": seed} for r in short for seed in (1, 2)]
+    (first, (long, _)), (second, (short, *_)) = (
+        (errors, found[:2]) for errors, found in claims.training.comparisons(rows, 23)
+    )
+    assert first == {"all 54 modules": [0.06], "23 of 54 modules": [0.08]}
+    assert second == {"all 54 modules": [0.2, 0.2], "23 of 54 modules": [0.5, 0.5]}
+    # Where one is to be shown, that of most seeds, as the rule asks for.
+    assert claims.training.compared(rows, 23)[0] == second
+    table = claims.training.by_length_of_training(rows, 23).split("\n")
+    assert [cell.strip() for cell in table[0].split("|")[2:4]] == list(first)
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table[2:]]
+    recipe = claims.rows.recipe
+    assert cells == [
+        [recipe(short), "20.00 ± 0.00%", "50.00 ± 0.00%", "30.00 pt", "2 seeds"],
+        [recipe(long), "6.00%", "8.00%", "2.00 pt", "1 seed"],
+    ]
+    assert cells[0][0] != cells[1][0]
+
+
 def test_nothing_to_compare():
+    assert claims.training.by_length_of_training([trained(0.06)], 23) == ""
     assert claims.training.compared([trained(0.06), trained(0.07, 20)], 23) == ({}, [])
 
 

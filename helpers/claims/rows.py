@@ -1,6 +1,6 @@
 """What the claims about trained networks share: a claim, and the rows it is judged from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -96,6 +96,16 @@ def select(rows: list[dict], experiment: str, what: str, **wanted) -> list[dict]
     return found[0]
 
 
+def alike(
+    rows: list[dict], experiment: str, one: dict, other: dict
+) -> Iterator[tuple[list[dict], list[dict]]]:
+    """Rows of two kinds of network, for each recipe that has both, the longest first."""
+    for a in by_recipe(matching(rows, experiment, **one)):
+        for b in by_recipe(matching(rows, experiment, **other)):
+            if by_recipe(a + b) == [a + b]:
+                yield a, b
+
+
 def pairs(
     rows: list[dict], experiment: str, one: dict, other: dict, least: int = 1
 ) -> tuple[list[dict], list[dict]]:
@@ -103,10 +113,9 @@ def pairs(
 
     The longest recipe that has them; Missing if none does.
     """
-    for a in by_recipe(matching(rows, experiment, **one)):
-        for b in by_recipe(matching(rows, experiment, **other)):
-            if min(len(a), len(b)) >= least and by_recipe(a + b) == [a + b]:
-                return a, b
+    for a, b in alike(rows, experiment, one, other):
+        if min(len(a), len(b)) >= least:
+            return a, b
     raise Missing(f"no rows of {experiment} with {least} or more seeds of both kinds by one recipe")
 
 

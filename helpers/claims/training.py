@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from scipy import stats
 
-from helpers.claims.rows import FULL, Claim, Finding, Missing, pairs, select, several
+from helpers.claims.rows import FULL, Claim, Finding, alike, pairs, recipe, select, several
 
 
 def welch(a: np.ndarray, b: np.ndarray) -> float:
@@ -29,24 +29,44 @@ def spread(values: np.ndarray) -> str:
     return f"{values.mean():.2f}{deviation}%"
 
 
-def compared(rows: list[dict], active: int) -> tuple[dict[str, list[float]], list[dict]]:
+def comparisons(rows: list[dict], active: int) -> list[tuple[dict[str, list[float]], list[dict]]]:
     """Test errors, as shares, of networks trained on all modules and on `active` of them, by name
-    and paired by seed; and the rows.  Both empty where there are none."""
-    try:
-        a, b = pairs(rows, "training", FULL, FULL | {"active": active})
-    except Missing:
-        return {}, []
-    common = sorted({r["seed"] for r in a} & {r["seed"] for r in b})
-    if not common:
-        return {}, []
-    kinds = [{r["seed"]: r for r in found} for found in (a, b)]
-    n = a[0]["value"]["modules"]
-    names = (f"all {n} modules", f"{active} of {n} modules")
-    errors = {
-        name: [kind[seed]["value"]["error"] for seed in common]
-        for name, kind in zip(names, kinds, strict=True)
-    }
-    return errors, [kind[seed] for kind in kinds for seed in common]
+    and paired by seed, and the rows: for each recipe that both were trained by, the longest first.
+    """
+    found = []
+    for pair in alike(rows, "training", FULL, FULL | {"active": active}):
+        kinds = [{r["seed"]: r for r in kind} for kind in pair]
+        common = sorted(kinds[0].keys() & kinds[1].keys())
+        if not common:
+            continue
+        n = kinds[0][common[0]]["value"]["modules"]
+        names = (f"all {n} modules", f"{active} of {n} modules")
+        errors = {
+            name: [kind[seed]["value"]["error"] for seed in common]
+            for name, kind in zip(names, kinds, strict=True)
+        }
+        found.append((errors, [kind[seed] for kind in kinds for seed in common]))
+    return found
+
+
+def compared(rows: list[dict], active: int) -> tuple[dict[str, list[float]], list[dict]]:
+    """Of the `comparisons` the one with most networks; both empty where there is none."""
+    return max(comparisons(rows, active), key=lambda found: len(found[1]), default=({}, []))
+
+
+def by_length_of_training(rows: list[dict], active: int) -> str:
+    """The `comparisons` as a table in Markdown, the shortest training first; empty without any."""
+    lines = []
+    found = comparisons(rows, active)
+    for errors, shown in reversed(found):
+        every, some = (100 * np.array(values) for values in errors.values())
+        gap, seeds = some.mean() - every.mean(), several(len(every), "seed")
+        cells = (recipe(shown[0]), spread(every), spread(some), f"{gap:.2f} pt", seeds)
+        lines.append(f"| {' | '.join(cells)} |")
+    if not found:
+        return ""
+    head = f"| training | {' | '.join(found[0][0])} | difference | networks of each |"
+    return "\n".join([head, "|---|---|---|---|---|", *lines])
 
 
 def _b1(rows):
