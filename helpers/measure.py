@@ -4,8 +4,7 @@ A variant is a sequence of modules; all variants together are a prefix tree, wal
 each batch, so that what variants share is computed once.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from scipy.stats import binomtest
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from helpers.devices import resolve
 from helpers.inference import bfloat16
 from helpers.models import HighwayModule, Network
+from helpers.modes import in_eval_mode
 
 # Gates are counted in so many bins of [0, 1]: all values of a test set would not fit into memory.
 BINS = 2**16
@@ -43,19 +43,6 @@ def prefix_tree(variants: list[Network]) -> Node:
                 path.append(node)
         node.variants.append(index)
     return root
-
-
-@contextmanager
-def in_eval_mode(*networks: nn.Module) -> Iterator[None]:
-    """All parts of networks are in eval mode; afterwards, also after an error, as they were."""
-    modes = {part: part.training for network in networks for part in network.modules()}
-    try:
-        for part in modes:
-            part.training = False
-        yield
-    finally:
-        for part, training in modes.items():
-            part.training = training
 
 
 @torch.inference_mode()

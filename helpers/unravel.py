@@ -17,6 +17,7 @@ from torchvision.models import resnet
 from torchvision.models.vision_transformer import EncoderBlock, VisionTransformer
 
 from helpers.models import ResidualModule, ResidualNetwork
+from helpers.modes import in_eval_mode
 
 LAYERS = {
     resnet.BasicBlock: ("conv1", "bn1", "relu", "conv2", "bn2"),
@@ -185,17 +186,13 @@ def unknown(model: nn.Module, name: str, expected: str) -> ValueError:
 @contextmanager
 def undisturbed(device: torch.device, *networks: nn.Module) -> Iterator[None]:
     """Eval mode and no gradients; afterwards all modes, buffers and random states are as before."""
-    modes = {part: part.training for network in networks for part in network.modules()}
     buffers = [(b, b.clone()) for network in networks for b in network.buffers()]
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices), torch.inference_mode(False), torch.no_grad():
+    random = torch.random.fork_rng(devices)
+    with random, in_eval_mode(*networks), torch.inference_mode(False), torch.no_grad():
         try:
-            for part in modes:
-                part.training = False
             yield
         finally:
-            for part, training in modes.items():
-                part.training = training
             for buffer, value in buffers:
                 if not torch.equal(buffer, value):
                     buffer.copy_(value)
