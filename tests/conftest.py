@@ -5,12 +5,17 @@ import random
 from contextlib import contextmanager
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from helpers import architectures, models
+# Pictures are drawn into memory: there may be no screen.
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from helpers import architectures, figures, models
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -90,6 +95,14 @@ def portrait(network):
     parameters = {n: (id(p), p.requires_grad) for n, p in network.named_parameters()}
     grads = {n: p.grad if p.grad is None else p.grad.clone() for n, p in network.named_parameters()}
     return tensors, parts, parameters, grads
+
+
+@pytest.fixture
+def ax():
+    """Empty axes, as wide as a page of the book."""
+    figure, (ax,) = figures.canvas()
+    yield ax
+    plt.close(figure)
 
 
 @pytest.fixture

@@ -1,21 +1,16 @@
 """Below a figure are its numbers and its vector graphic, also on a page from the cache."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = """---
-file_format: mystnb
-kernelspec:
-  name: python3
-  display_name: Python 3
----
-# A page
+from tests import books
+
+PAGE = (
+    books.NOTEBOOK
+    + """# A page
 
 ```{code-cell} python3
 ---
@@ -43,30 +38,22 @@ plt.show()
 print(sorted(name for name in globals() if not name.startswith("_")))
 ```
 """
+)
 
 
 @pytest.fixture
 def project(tmp_path):
-    """A book of one page with two figures, with this project's settings."""
-    shutil.copytree(ROOT / "helpers/figures", tmp_path / "helpers/figures")
+    """A book of one page with two figures."""
+    shutil.copytree(books.ROOT / "helpers/figures", tmp_path / "helpers/figures")
     (tmp_path / "helpers/__init__.py").touch()
-    book = tmp_path / "book"
-    for name in ("_ext", "_static", "_templates"):
-        shutil.copytree(ROOT / "book" / name, book / name)
-    shutil.copy(ROOT / "_config.yml", book / "_config.yml")
-    (book / "_toc.yml").write_text("format: jb-book\nroot: page\n")
-    (book / "page.md").write_text(PAGE)
-    (book / "references.bib").touch()
-    return tmp_path
+    return books.new_book(tmp_path, {"page.md": PAGE})
 
 
 def build(project: Path, words: str) -> BeautifulSoup:
     """The page, after `words` were added to it."""
     with (project / "book/page.md").open("a") as page:
         page.write(f"\n{words}\n")
-    command = [Path(sys.executable).with_name("jupyter-book"), "build", "book", "-W", "-n"]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
+    books.build(project)
     html = (project / "book/_build/html/page.html").read_text(encoding="utf8")
     return BeautifulSoup(html, "html.parser")
 

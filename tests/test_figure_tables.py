@@ -3,21 +3,11 @@
 import csv
 import io
 
-import matplotlib
-import pytest
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import pytest
 from test_figures import DRAW, RANDOM
 
 from helpers import drawings, figures
-
-
-@pytest.fixture
-def ax():
-    figure, (ax,) = figures.canvas()
-    yield ax
-    plt.close(figure)
 
 
 def points(ax, name):

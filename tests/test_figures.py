@@ -3,11 +3,9 @@
 from types import SimpleNamespace
 
 import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 from helpers import figures
 
@@ -62,13 +60,6 @@ STATES = {
     ),
     "after_reordering": lambda: figures.after_reordering(ORDERS, *BINS, [0, 2, 1, 3], 0.9, 0.2),
 }
-
-
-@pytest.fixture
-def ax():
-    figure, (ax,) = figures.canvas()
-    yield ax
-    plt.close(figure)
 
 
 def curve(ax, label):

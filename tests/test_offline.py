@@ -2,16 +2,14 @@
 
 import json
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
 from playwright.sync_api import sync_playwright
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.books import ROOT, build, new_book
+
 PACKAGES = ROOT / "book/node_modules"
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 SCRIPTS = (
@@ -37,19 +35,6 @@ SLIDER = {
 @pytest.fixture
 def project(tmp_path):
     """A book of one page with a formula, one with a widget, and one with neither."""
-    book = tmp_path / "book"
-    for name in ("_ext", "_static", "_templates"):
-        shutil.copytree(ROOT / "book" / name, book / name)
-    settings = (ROOT / "_config.yml").read_text(encoding="utf8")
-    settings = settings.replace("execute_notebooks: cache", 'execute_notebooks: "off"')
-    (book / "_config.yml").write_text(settings, encoding="utf8")
-    (book / "references.bib").touch()
-    pages = ["plain", "formula", "notebooks/widget"]
-    listed = "".join(f"  - file: {page}\n" for page in pages[1:])
-    (book / "_toc.yml").write_text(f"format: jb-book\nroot: plain\nchapters:\n{listed}")
-    (book / "plain.md").write_text("# Plain\n\nFirst words.\n")
-    (book / "formula.md").write_text("# Formula\n\n$x^2$\n")
-    (book / "notebooks").mkdir()
     view = {MIME.format("view"): {"model_id": "slider", **VERSION}}
     notebook = nbformat.v4.new_notebook(
         cells=[
@@ -64,16 +49,12 @@ def project(tmp_path):
             "widgets": {MIME.format("state"): {"state": SLIDER, **VERSION}},
         },
     )
-    nbformat.write(notebook, book / "notebooks/widget.ipynb")
-    return tmp_path
-
-
-def build(project) -> str:
-    """Build the book, and what the build said."""
-    command = [Path(sys.executable).with_name("jupyter-book"), "build", "book", "-W", "-n"]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
+    pages = {
+        "plain.md": "# Plain\n\nFirst words.\n",
+        "formula.md": "# Formula\n\n$x^2$\n",
+        "notebooks/widget.ipynb": nbformat.writes(notebook),
+    }
+    return new_book(tmp_path, pages, execute="off")
 
 
 def scripts(project, page) -> set[str]:

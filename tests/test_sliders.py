@@ -4,12 +4,9 @@ import base64
 import io
 import re
 
-import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 from PIL import Image
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 
 from helpers import sliders
 
