@@ -262,7 +262,7 @@ Markdown(summary.told(summary.gradient(recorded)))
 told, pictures = recorded_curves or curves, {}
 top = 105 * max(values.max() for _, values in told.values())
 for name, (ks, values) in told.items():
-    fig, (ax,) = figures.panels(3.4)
+    fig, (ax,) = figures.canvas(3.4)
     figures.gradient_shares(ax, {name: (ks, values)}).set(xlim=(-1, ks[-1] + 1), ylim=(-0.05 * top, top))
     inside, mean = 100 * values[(5 <= ks) & (ks <= 17)].sum(), ks @ values
     says = f"{name}: {inside:.1f} % from paths of 5 to 17 modules, mean length {mean:.1f}"

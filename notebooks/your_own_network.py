@@ -98,7 +98,7 @@ mean = sum(k * share for k, share in enumerate(shares))
 print(f"length of a path, mean: {paths.mean_length(n):g} by count, ~{mean:.2f} by gradient")
 
 # %% mystnb={"image": {"alt": "Two panels. Top: a bar for each module, the percentage of predictions that change when it is deleted; bars are hatched where the skip connection is a projection. Bottom: for each path length, the share of all paths, a grey bar, beside the share of the gradient, a blue bar."}, "figure": {"name": "fig-own-network", "caption": "Two of the paper's questions, put to a ResNet of torchvision. (a) Predictions that change when one module is deleted. (b) The exact share of the gradient at the first module that comes along the paths of each length, beside their share by count. Random weights: an illustration of the tools. Live: computed on this machine."}}
-fig, (top, bottom) = figures.canvas(2, height=3)
+fig, (top, bottom) = figures.canvas(3, 3)
 bars = [100 * c for c in changed]
 top.bar(range(1, n + 1), bars, color=figures.BLUE, label="_all modules")
 style = {"color": figures.BLUE, "hatch": "///", "label": "its skip connection is a projection"}

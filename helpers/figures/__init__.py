@@ -19,7 +19,7 @@ from helpers.figures.lesions import (
 )
 from helpers.figures.networks import growth, training_errors
 from helpers.figures.paths import path_lengths, remaining_paths, surviving
-from helpers.figures.states import after_deletion, after_reordering, panels
+from helpers.figures.states import after_deletion, after_reordering
 from helpers.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, both, canvas, one
 from helpers.figures.tables import as_csv, table
 
@@ -43,7 +43,6 @@ __all__ = [
     "growth",
     "mean_length",
     "one",
-    "panels",
     "path_lengths",
     "random_deletions",
     "remaining_paths",

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from helpers.figures.lesions import random_deletions, reordering
 from helpers.figures.paths import remaining_paths
-from helpers.figures.style import BLUE, GREY, ORANGE, STYLE, percent
+from helpers.figures.style import BLUE, GREY, ORANGE, canvas, percent
 
 PER_ROW = 18  # Modules in a row: with 54, as many as a stage has.
 
@@ -22,7 +22,7 @@ def after_deletion(table: dict, deleted: list[int], left: list[float], error: fl
     the number of modules.
     """
     n, k = len(left) - 1, len(deleted)
-    figure, (top, middle, bottom) = panels(0.3 + 0.3 * -(-n // PER_ROW), 2.5, 2.8)
+    figure, (top, middle, bottom) = canvas(0.3 + 0.3 * -(-n // PER_ROW), 2.5, 2.8)
     modules(top, n, deleted)
     remaining_paths(middle, {k: left})
     mark(random_deletions(bottom, table), k, error)
@@ -37,19 +37,10 @@ def after_reordering(
 
     `table`, `edges`, `medians`: as for `reordering`; `order`: order[i] at position i.
     """
-    figure, (top, bottom) = panels(3.2, 2.8)
+    figure, (top, bottom) = canvas(3.2, 2.8)
     positions(top, order)
     mark(reordering(bottom, table, edges, medians), tau, error)
     return figure
-
-
-def panels(*heights: float) -> tuple[Figure, list[Axes]]:
-    """Panels below each other, of these heights in inches, as wide as those of `canvas`."""
-    plt.rcParams.update(STYLE)
-    figure, axes = plt.subplots(
-        len(heights), 1, figsize=(5.4, sum(heights)), height_ratios=heights, squeeze=False
-    )
-    return figure, list(axes[:, 0])
 
 
 def modules(ax: Axes, n: int, deleted: list[int]) -> Axes:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#6E6E6E"
 BAND = "#DCE9F2"
+WIDTH, HEIGHT = 5.4, 3.5  # Of a panel, in inches.
 
 STYLE = {
     "figure.dpi": 160,
@@ -26,21 +27,29 @@ STYLE = {
 }
 
 
-def canvas(panels: int = 1, height: float = 3.5) -> tuple[Figure, np.ndarray]:
-    """A figure with panels below each other, so that a phone shows them at a readable size."""
+def canvas(*heights: float) -> tuple[Figure, list[Axes]]:
+    """A figure with panels below each other, of these heights in inches, so that a phone shows
+    them at a readable size; without any, one of the usual height."""
     plt.rcParams.update(STYLE)
-    figure, axes = plt.subplots(panels, 1, figsize=(5.4, height * panels), squeeze=False)
-    return figure, axes[:, 0]
+    heights = heights or (HEIGHT,)
+    figure, axes = plt.subplots(
+        len(heights), 1, figsize=(WIDTH, sum(heights)), height_ratios=heights, squeeze=False
+    )
+    return figure, list(axes[:, 0])
 
 
 def both(
-    draw: Callable[..., Axes], recorded: tuple | None, live: tuple, height: float = 3.5, **options
-) -> tuple[Figure, np.ndarray]:
+    draw: Callable[..., Axes],
+    recorded: tuple | None,
+    live: tuple,
+    height: float = HEIGHT,
+    **options,
+) -> tuple[Figure, list[Axes]]:
     """One plot twice: of the recorded rows above, of what this machine has measured below.
 
     `recorded` and `live`: what `draw` takes after the axes; `recorded` None says "not recorded".
     """
-    figure, axes = canvas(2, height)
+    figure, axes = canvas(height, height)
     for ax, name, tables in zip(
         axes, ("Recorded: CIFAR-10", "Live"), (recorded, live), strict=True
     ):
@@ -49,10 +58,10 @@ def both(
 
 
 def one(
-    draw: Callable[..., Axes], recorded: tuple | None, height: float = 3.5, **options
+    draw: Callable[..., Axes], recorded: tuple | None, height: float = HEIGHT, **options
 ) -> tuple[Figure, Axes]:
     """A plot of the recorded rows alone; as for `both`."""
-    figure, (ax,) = canvas(height=height)
+    figure, (ax,) = canvas(height)
     return figure, fill(ax, draw, recorded, **options)
 
 
