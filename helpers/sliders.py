@@ -13,6 +13,8 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
 
+WIDTH = "34rem"  # At most, of the slider and of what is below it.
+
 
 def picture(figure: Figure, alt: str, says: str) -> str:
     """A figure as HTML, with its alternative text and the line below it; closes the figure.
@@ -28,8 +30,9 @@ def picture(figure: Figure, alt: str, says: str) -> str:
     Image.open(drawn).convert("RGB").quantize(64).save(image, "webp", lossless=True)
     data = base64.b64encode(image.getvalue()).decode()
     return (
-        f'<figure class="state"><img alt="{escape(alt)}" src="data:image/webp;base64,{data}" '
-        f'style="width: 100%; max-width: 34rem"><figcaption>{escape(says)}</figcaption></figure>'
+        f'<figure class="state" style="max-width: {WIDTH}; margin: 0"><img alt="{escape(alt)}" '
+        f'src="data:image/webp;base64,{data}" style="width: 100%">'
+        f"<figcaption>{escape(says)}</figcaption></figure>"
     )
 
 
@@ -47,7 +50,7 @@ def slider(label: str, pictures: dict[str, str], start: str = "") -> widgets.VBo
     first = names.index(start) if start else 0
     handle = widgets.SelectionSlider(
         options=names, index=first, description=label, tooltip=label,
-        style={"description_width": "initial"}, layout={"width": "100%", "max_width": "34rem"},
+        style={"description_width": "initial"}, layout={"width": "100%", "max_width": WIDTH},
     )  # fmt: skip
     stack = widgets.Stack([widgets.HTML(html) for html in pictures.values()], selected_index=first)
     widgets.jslink((handle, "index"), (stack, "selected_index"))
