@@ -15,17 +15,6 @@ MATHJAX = "mathjax/es5/tex-svg.js"
 MANAGER = "@jupyter-widgets/html-manager/dist"
 WIDGETS = ("requirejs/require.js", f"{MANAGER}/embed-amd.js")
 
-# The manager looks for its fonts where require.js takes the package to be.
-BASE = "var require = { baseUrl: document.documentElement.dataset.content_root + '_static/npm' };"
-# It sets labels with the commands of MathJax 2, and fails where it finds MathJax 3.
-TYPESET = """
-document.addEventListener("DOMContentLoaded", () => {
-  if (window.MathJax) {
-    MathJax.Hub = { Queue: ([, , element]) => MathJax.typesetPromise?.([element]) };
-  }
-});
-"""
-
 
 def use_own_copies(app, config):
     """Point pages at the site's copies, or say that there are none."""
@@ -47,16 +36,6 @@ def use_own_copies(app, config):
     config.nb_ipywidgets_js = {f"npm/{script}": {} for script in WIDGETS}
 
 
-def help_widgets(app, page, template, context, doctree):
-    """What the widget manager needs on a page with widgets."""
-    if "widget-view+json" not in (context.get("body") or ""):
-        return
-    app.add_js_file(None, body=TYPESET)
-    if WIDGETS[-1] in str(app.config.nb_ipywidgets_js):
-        # Before require.js, which reads it when it loads.
-        app.add_js_file(None, body=BASE, priority=1)
-
-
 def search_without_excerpts(app, page, template, context, doctree):
     """Found pages opened as files are listed without excerpts: a script may not read files."""
     if page == "search":
@@ -67,6 +46,5 @@ def search_without_excerpts(app, page, template, context, doctree):
 def setup(app):
     """Called by Sphinx."""
     app.connect("config-inited", use_own_copies)
-    app.connect("html-page-context", help_widgets)
     app.connect("html-page-context", search_without_excerpts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
