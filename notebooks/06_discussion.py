@@ -38,7 +38,6 @@ import numpy as np
 from IPython.display import Markdown
 
 from helpers import claims, figures, gradients, interventions, measure, parameters, paths, results
-from helpers.batchnorm import with_statistics_of
 from helpers.claims.lesions import costs
 from helpers.data import load
 from helpers.devices import find_device, resolve
@@ -57,7 +56,6 @@ image_size: int = 224  # pixels, side of a folder's images
 seed: int = 0  # of the weights and the training order
 n_images: int = 0  # test images; 0: all
 n_gradients: int = 32  # training images for the gradient by path length
-n_statistics: int = 1280  # training images for batch norm's statistics, at least 128
 precision: str = "auto"  # of the test: auto, float32 or bfloat16
 runs_dir: str = "runs"  # where checkpoints and rows go, from the root
 
@@ -177,21 +175,19 @@ Markdown(claims.sources(shown, list(live.values())))
 # after training, but also which way training moved them: a short training hardly moves them, and
 # then claim B14 holds because of where they began.
 #
-# Both times the network is in test mode. Before training, batch norm has no statistics yet; they are
-# measured on training images, as in {doc}`07_dynamics`.
+# The gates' weights begin at zero, so that before training every gate is what its bias makes of it,
+# whatever the image.
 
 # %% tags=["nbval-ignore-output"]
 begin = time.monotonic()
-some = data.train.first(min(n_statistics, len(data.train.labels))).to(images.device)
 untrained = new_network(configs["highway"], data).to(images.device)
-untrained = with_statistics_of(untrained, data.normalise(some.images))
-start = measure.gates(untrained, images)
+start = measure.gates(untrained, images[:1])
 value = measure.gates(nets["highway"], images) | {"start": float(np.mean(start["mean"]))}
 live["highway"] = results.row(
     **subject(configs["highway"], data, files["highway"]),
     experiment="gates",
     data_checksum=test.checksum,
-    config=asdict(configs["highway"]) | {"n_statistics": n_statistics},
+    config=asdict(configs["highway"]),
     seed=seed,
     seconds=time.monotonic() - begin,
     samples=len(labels),

@@ -22,7 +22,7 @@ SMALLEST = {
     "03_path_distribution": {"n_modules": 20, "n_active": 9},
     "04_path_gradients": TINY | {"n_images": 4, "n_samples": 3, "n_signed": 2, "at_image": True},
     "05_effective_paths": TINY | {"n_seeds": 3, "n_statistics": 128},
-    "06_discussion": TINY | {"n_images": 16, "n_gradients": 2, "n_statistics": 128},
+    "06_discussion": TINY | {"n_images": 16, "n_gradients": 2},
     "07_dynamics": TINY | {"n_images": 2, "n_statistics": 128},
     "your_own_network": {"n_images": 2, "image_size": 16},
 }
