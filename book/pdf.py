@@ -15,14 +15,15 @@ from pathlib import Path
 from urllib.parse import urldefrag
 
 from playwright.sync_api import Page, sync_playwright
-from pypdf import PdfReader, PdfWriter
-from pypdf.generic import ArrayObject, DictionaryObject, Fit, NameObject, NullObject
+from pypdf import PageObject, PdfReader, PdfWriter
+from pypdf.generic import ArrayObject, DictionaryObject, Fit, FloatObject, NameObject, NullObject
 from sphinx_external_toc.parsing import parse_toc_yaml
 
 BOOK = Path(__file__).resolve().parent
 SITE = BOOK / "_build/html"
 PDF = SITE / "paths-in-residual-networks.pdf"
-MARGIN = dict.fromkeys(("top", "right", "bottom", "left"), "18mm")
+MARGIN, SCALE = 18, 0.8  # In mm; of the pages of the site.
+A4 = {"format": "A4", "margin": dict.fromkeys(("top", "right", "bottom", "left"), f"{MARGIN}mm")}
 # The theme sets a title and a list of sections before each page it prints; a PDF has bookmarks, and
 # links that can be followed.
 STYLE = """
@@ -31,6 +32,7 @@ STYLE = """
     .bd-article a.external::after { content: none !important; }
 """
 # Unfolds where numbers come from, but no code; waits for formulas and widgets; gives the headings.
+# Chromium tells the places that a page links to on itself: other pages may link to any of them.
 READY = """async () => {
     document.querySelectorAll("details:not(.hide)").forEach(e => e.open = true);
     if (window.MathJax?.startup) await MathJax.startup.promise;
@@ -39,6 +41,10 @@ READY = """async () => {
     const pause = () => new Promise(r => setTimeout(r, 50));
     for (let i = 0; i < 100 && !views().every(drawn); i++) await pause();
     await document.fonts.ready;
+    for (const { id } of document.querySelectorAll(".bd-article [id]:not(svg *)")) {
+        const link = document.body.appendChild(document.createElement("a"));
+        Object.assign(link, { hidden: true, href: `#${id}` });
+    }
     const headings = [...document.querySelectorAll(".bd-article :is(h1, h2, h3, h4)")];
     return headings.map(e => e.textContent.replace(/#$/, "").trim());
 }"""
@@ -80,13 +86,18 @@ def bind(chromium: Page, pages: list[Path]) -> PdfWriter:
     starts = list(accumulate((len(part.pages) for part, _ in printed), initial=1))
     book = PdfWriter()
     book.append(contents(chromium, pages, starts), "Contents")
-    for (part, headings), begin in zip(printed, starts, strict=False):
+    places = {}
+    for page, (part, headings), begin in zip(pages, printed, starts, strict=False):
         book.append(part, import_outline=False)
         # Chromium drops the space at which a heading goes on in the next line.
         names = {squeezed(heading): heading for heading in headings}
         add_bookmarks(book, begin, part, part.outline, names)
-        point_within(book, begin, part)
-    point_across(book, {page.as_uri(): at for page, at in zip(pages, starts, strict=False)})
+        own = places_in(book, begin, part)
+        point_within(book, begin, own)
+        places |= {f"{page.as_uri()}#{name[1:]}": place for name, place in own.items()}
+        first = book.pages[begin]
+        places[page.as_uri()] = place_at(first, first.mediabox.height)
+    point_across(book, places)
     lines = "".join(f"<div>{number}</div>" for number in range(1, len(book.pages) + 1))
     numbers = set_in_type(chromium, NUMBERS.format(lines=lines), prefer_css_page_size=True)
     for page, number in zip(book.pages, numbers.pages, strict=False):
@@ -103,9 +114,9 @@ def printed_page(chromium: Page, page: Path) -> tuple[PdfReader, list[str]]:
     chromium.emulate_media(media="print", color_scheme="light")
     chromium.add_style_tag(content=STYLE)
     headings = chromium.evaluate(READY)
-    style = {"format": "A4", "scale": 0.8, "margin": MARGIN, "print_background": True}
     # Chromium makes bookmarks of tagged documents alone.
-    return PdfReader(io.BytesIO(chromium.pdf(tagged=True, outline=True, **style))), headings
+    style = A4 | {"scale": SCALE, "print_background": True, "tagged": True, "outline": True}
+    return PdfReader(io.BytesIO(chromium.pdf(**style))), headings
 
 
 def contents(chromium: Page, pages: list[Path], starts: list[int]) -> PdfReader:
@@ -116,7 +127,7 @@ def contents(chromium: Page, pages: list[Path], starts: list[int]) -> PdfReader:
     )
     whole, date = title(pages[0], of_book=True), f"{datetime.now(UTC):%Y-%m-%d}"
     text = CONTENTS.format(title=html.escape(whole), lines=lines, date=date)
-    return set_in_type(chromium, text, format="A4", margin=MARGIN)
+    return set_in_type(chromium, text, **A4)
 
 
 def set_in_type(chromium: Page, text: str, **style) -> PdfReader:
@@ -154,31 +165,46 @@ def add_bookmarks(book: PdfWriter, begin: int, part: PdfReader, entries, names, 
             last = book.add_outline_item(title=name, page_number=place, parent=above, fit=fit)
 
 
-def point_within(book: PdfWriter, begin: int, part: PdfReader) -> None:
-    """Lead links within a part to the place itself: other parts have places of the same name."""
-    places = part.named_destinations
+def place_at(page: PageObject, top: float) -> ArrayObject:
+    """A place in the book, `top` points above the lower edge of a page; the zoom stays."""
+    spot = (NameObject("/XYZ"), NullObject(), FloatObject(top), NullObject())
+    return ArrayObject([page.indirect_reference, *spot])
+
+
+def places_in(book: PdfWriter, begin: int, part: PdfReader) -> dict[str, ArrayObject]:
+    """The places in a part by their names, "/" and an id; other parts may have the same names."""
+    found = {}
+    for name, place in part.named_destinations.items():
+        page = book.pages[begin + part.get_destination_page_number(place)]
+        # Chromium forgets margin and scale here, though not in bookmarks.
+        height = float(page.mediabox.height)
+        below = MARGIN * 72 / 25.4 + SCALE * (height - float(place.top))
+        found[name] = place_at(page, height - below)
+    return found
+
+
+def point_within(book: PdfWriter, begin: int, places: dict[str, ArrayObject]) -> None:
+    """Lead links within the last part to the place itself."""
     for page in book.pages[begin:]:
         for link in annotations(page):
-            if (place := places.get(link.get("/Dest"))) is not None:
-                target = book.pages[begin + part.get_destination_page_number(place)]
-                spot = [NameObject("/XYZ"), place.left, place.top, NullObject()]
-                link[NameObject("/Dest")] = ArrayObject([target.indirect_reference, *spot])
+            if link.get("/Dest") in places:
+                link[NameObject("/Dest")] = places[link["/Dest"]]
 
 
-def point_across(book: PdfWriter, starts: dict[str, int]) -> None:
-    """Lead links between pages of the site to where these begin; links to other files go."""
+def point_across(book: PdfWriter, places: dict[str, ArrayObject]) -> None:
+    """Lead links between pages of the site to their places; links to other files go."""
     for page in book.pages:
         kept = ArrayObject()
         for reference in page.get("/Annots", []):
             link = reference.get_object()
             address = link.get("/A", {}).get("/URI", "")
             if address.startswith("file:"):
-                page_address = urldefrag(address)[0]
-                if page_address not in starts:
+                # A place without anything to be seen has no name here: the top of its page does.
+                place = places.get(address) or places.get(urldefrag(address)[0])
+                if place is None:
                     continue
                 del link["/A"]
-                target = book.pages[starts[page_address]].indirect_reference
-                link[NameObject("/Dest")] = ArrayObject([target, NameObject("/Fit")])
+                link[NameObject("/Dest")] = place
             kept.append(reference)
         page[NameObject("/Annots")] = kept
 

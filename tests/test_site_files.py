@@ -3,6 +3,7 @@
 import csv
 import io
 import math
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -120,3 +121,25 @@ def test_links_in_the_pdf_stay_within_it_or_lead_to_the_web():
     assert len(within) > len(NAMES)
     for link in within:
         assert isinstance(link["/Dest"], list), "a name would lead to the first page that has it"
+
+
+@with_pdf
+def test_links_in_the_pdf_lead_to_the_place_itself():
+    """From the scorecard to every figure it names, and to the entries of the bibliography."""
+    book = PdfReader(PDF)
+    text = [sheet.extract_text() for sheet in book.pages]
+    chapters = [entry for entry in book.outline if not isinstance(entry, list)][1:]
+    first = dict(zip(NAMES, map(book.get_destination_page_number, chapters), strict=True))
+    last = dict(zip(NAMES, [*list(first.values())[1:], len(text)], strict=True))
+    sheets = range(first["scorecard"], last["scorecard"])
+    links = [a.get_object() for i in sheets for a in book.pages[i].get("/Annots", [])]
+    places = [a["/Dest"] for a in links if "/Dest" in a]
+    reached = {book.get_page_number(place[0].get_object()) for place in places}
+    named = {a.text for a in page("scorecard").select("a.reference[href*='#fig-']")}
+    assert len(named) > 5
+    for figure in named:
+        # A caption begins a line; a number in running text might as well, but not with a sentence.
+        captions = [i for i, t in enumerate(text) if re.search(rf"^{figure} [A-Z]", t, re.M)]
+        assert captions and reached & set(captions), figure
+    for place in places:
+        assert 0 < place[3] <= book.pages[0].mediabox.height
