@@ -21,8 +21,9 @@ def table(head: list[str], lines: list[list[str]]) -> str:
 
 
 def length_of_training(rows: list[dict]) -> str:
-    """Every trained network with its recipe and its error."""
+    """Every trained network with its recipe and its error, by name and length of training."""
     trained = [r for r in rows if r["experiment"] == "training"]
+    trained.sort(key=lambda r: (r["model"], r["config"]["iterations"]))
     lines = [
         [
             r["model"],

@@ -181,7 +181,7 @@ for error, tau, order, k in sorted(chosen, key=lambda draw: -draw[1]):
     moved = sum(i != module for i, module in enumerate(order))
     alt = f"Module against position: {moved} of {len(order)} modules have left the diagonal. Below, the"
     alt += f" errors of all orders against tau, a ring at tau {tau:.3f} and {100 * error:.1f} percent."
-    says = f"{k} swaps, {moved} modules moved, tau {tau:.3f}: error {100 * error:.1f} %"
+    says = f"{claims.rows.several(k, 'swap')}, {moved} modules moved, tau {tau:.3f}: error {100 * error:.1f} %"
     pictures[f"{tau:.3f}"] = picture(fig, alt, says)
 slider("Kendall's tau", pictures)
 
