@@ -570,6 +570,13 @@ def test_welch():
 
 
 @pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("sizes", [(1, 1), (1, 3), (3, 1)])
+def test_welch_of_a_single_seed_is_no_number(sizes):
+    a, b = (np.linspace(0.1, 0.2, size) + i for i, size in enumerate(sizes))
+    assert np.isnan(claims.training.welch(a, b))
+
+
+@pytest.mark.filterwarnings("error")
 def test_welch_where_seeds_agree():
     same = np.array([0.5, 0.5, 0.5])
     assert claims.training.welch(same, same) == 1

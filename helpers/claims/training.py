@@ -9,7 +9,12 @@ from helpers.claims.rows import FULL, Claim, Finding, alike, pairs, recipe, sele
 
 
 def welch(a: np.ndarray, b: np.ndarray) -> float:
-    """The p-value of Welch's t-test: "the means of the two populations are equal"."""
+    """The p-value of Welch's t-test: "the means of the two populations are equal".
+
+    Not a number for samples of one, which say nothing about the spread of their population.
+    """
+    if min(len(a), len(b)) < 2:
+        return np.nan
     if np.ptp(a) == np.ptp(b) == 0:
         return float(np.mean(a) == np.mean(b))
     with warnings.catch_warnings():
