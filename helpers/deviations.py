@@ -5,7 +5,7 @@ import numpy as np
 from helpers import architectures, interventions
 from helpers.claims.dynamics import mean_length
 from helpers.claims.gradients import decay, product_shares
-from helpers.claims.lesions import costs
+from helpers.claims.lesions import costs, small_and_modest
 from helpers.claims.rows import FULL, PLAIN, example, matched, matching, recipe
 from helpers.recipes import LEARNING_RATES
 
@@ -29,20 +29,21 @@ def length_of_training(rows: list[dict]) -> str:
             r["model"],
             recipe(r),
             f"{100 * r['value']['error']:.2f}%",
-            f"{r['value'].get('rounding', 0) * 100:+.2f} pt",
             f"{r['seconds'] / 60:.0f} min",
         ]
         for r in trained
     ]
-    return table(
-        ["network", "recipe", "test error", "moved by rounding to 16 bits", "training took"], lines
-    )
+    return table(["network", "recipe", "test error", "training took"], lines)
 
 
 def shortcuts(rows: list[dict]) -> str:
-    """Single deletions by kind of shortcut, for networks trained alike."""
+    """Single deletions by kind of shortcut, for networks trained alike, and what B4 asks about."""
     found = matched(rows, "deletion", FULL, FULL | {"shortcuts": "projection"})
-    return table(DELETION_HEAD, [deletion(r, r["config"]["shortcuts"]) for r in found])
+    lines = [
+        [*deletion(r, r["config"]["shortcuts"])[:4], *small_and_modest([r])[1][1].split("; ")]
+        for r in found
+    ]
+    return table([*DELETION_HEAD[:4], "downsampling modules", "others"], lines)
 
 
 def robustness(rows: list[dict]) -> str:
@@ -60,7 +61,8 @@ def vgg(rows: list[dict]) -> str:
     return table(DELETION_HEAD, [deletion(r, name) for name, r in found.items() if r])
 
 
-DELETION_HEAD = ["", "intact", "cost of one deletion: median", "largest", "least error", "recipe"]
+DELETION_HEAD = ["", "intact", "cost of one deletion: median", "largest", "least error"]
+DELETION_HEAD += ["test images", "recipe"]
 
 
 def deletion(row: dict, name: str) -> list[str]:
@@ -72,6 +74,7 @@ def deletion(row: dict, name: str) -> list[str]:
         f"{np.median(cost):.2f} pt",
         f"{cost.max():.2f} pt",
         f"{100 * min(value['errors']):.1f}%",
+        f"{row['samples']:,}",
         recipe(row),
     ]
 

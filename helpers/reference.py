@@ -90,7 +90,8 @@ def chapters(size: Size) -> dict[str, Chapter]:
     """The experiments of the study, by the name of their part."""
     main = {"dataset": "cifar10", "iterations": size.main}
     others = main | {"iterations": size.others}
-    paths = main | {"n_images": 128, "n_samples": 1000, "n_signed": 16}
+    paths = main | {"n_images": 128, "n_samples": 1000, "n_signed": 32}
+    at_image = paths | {"at_image": True, "n_signed": 16}
     lesions = main | {"n_images_random": size.random, "n_draws": 50}
     spared = lesions | {"n_images": 1, "with_plain": False, "spare_downsampling": True}
     # Single deletions and nothing else.
@@ -119,14 +120,13 @@ def chapters(size: Size) -> dict[str, Chapter]:
             discussed,
         ),
         "effective": Chapter("05_effective_paths", deep, ("test_time",)),
-        "gradients-at-image": Chapter("04_path_gradients", paths | {"at_image": True}, gradients),
+        "gradients-at-image": Chapter("04_path_gradients", at_image, gradients),
         "deletion-spared": Chapter("01_deletion", spared, several),
         "deletion-projection": Chapter("01_deletion", projection, one),
         "deletion-vgg15-plain": Chapter("01_deletion", bare, one, ({"model": "vgg15-plain"},)),
     }
     if not is_main:
-        # Whether a part of the modules needs a longer training than all of them.
-        long = deep | {"iterations": size.main, "n_seeds": 1}
+        long = deep | main | {"n_seeds": 1}
         found["effective-long"] = Chapter("05_effective_paths", long, ("test_time",))
     return found
 

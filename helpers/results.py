@@ -96,10 +96,15 @@ def read(folder: Path, experiment: str | None = None) -> list[dict]:
 
 
 def provenance(r: dict) -> str:
-    """Where a number comes from, in one line for under a figure."""
+    """Where a number comes from, in one line for under a figure.
+
+    Samples are images, unless the configuration says on how many `images` they were taken.
+    """
+    images = r["config"].get("images", r["samples"])
+    samples = f"{r['samples']:,} samples on " if images != r["samples"] else ""
     commit = (r["code"]["commit"] or "unknown")[:10] + ("*" if r["code"]["dirty"] else "")
     return (
-        f"{r['experiment']}: {r['samples']} samples of {r['dataset']} "
+        f"{r['experiment']}: {samples}{images:,} images of {r['dataset']} "
         f"(data {r['data_checksum'][:10]}), {r['model']} (checkpoint "
         f"{(r['checkpoint'] or 'none')[:10]}), seed {r['seed']}, commit {commit}, "
         f"{r['device']}, {r['date'][:10]}, {r['seconds']:.1f} s"

@@ -71,7 +71,7 @@ def provenance(rows: list[dict]) -> str:
     return "<br>".join(
         f"{', '.join(r['experiment'].removeprefix(PREFIX) for r in found)}: "
         f"{found[0]['config']['repeats']} repeats, {found[0]['config']['threads']} threads, torch "
-        f"{found[0]['versions']['torch']}; {results.provenance(found[0]).partition(': ')[2]}"
+        f"{found[0]['versions']['torch']}; {results.provenance(found[0]).partition(' of ')[2]}"
         for found in commits.values()
     )
 

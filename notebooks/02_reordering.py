@@ -63,7 +63,7 @@ image_size: int = 224  # pixels, side of a folder's images
 seed: int = 0  # of the weights, the training order and the swaps below
 n_images: int = 0  # test images; 0: all
 max_swaps: int = 40  # the largest number of swaps; 1, 2, 3, 4 and steps of 4 from there
-n_draws: int = 10  # random orders for each number of swaps (paper size: 50)
+n_draws: int = 10  # random orders for each number of swaps (recorded: 50)
 precision: str = "auto"  # auto, float32 or bfloat16
 runs_dir: str = "runs"  # where checkpoints and rows go, from the root
 

@@ -108,7 +108,7 @@ plt.show()
 
 # %% [markdown]
 # Deletion takes long paths first, as {numref}`fig-remaining` shows, and the paper concludes that after
-# ten deletions "many" of the effective paths are still valid. By count it is few, since the effective
+# ten deletions "many" of the effective paths are still valid. As a share it is few, since the effective
 # band holds many more long paths than short ones, and the long ones go:
 
 # %%

@@ -21,7 +21,7 @@
 # module $i$ have the Jacobians $S_i$ of its skip connection and $J_i$ of its residual. Then the
 # gradient at the first module's input is
 #
-# $$ \Bigl( \prod_{i=1}^{n} (S_i + J_i) \Bigr)^{\!\top} g \;=\; \sum_{b \in \{0,1\}^n} g_b $$ (eq-gradient-paths)
+# $$ \bigl( (S_n + J_n) \cdots (S_1 + J_1) \bigr)^{\top} g \;=\; \sum_{b \in \{0,1\}^n} g_b $$ (eq-gradient-paths)
 #
 # Multiplied out, it is a sum over all $2^n$ paths, and this sum is exact, whatever the modules are:
 # a Jacobian is linear. The path $b$ takes $J_i$ where $b_i = 1$ and $S_i$ where $b_i = 0$.
@@ -204,7 +204,7 @@ for k in (k for k in (1, 5, 10, 17, 30, 54) if k <= n):
     print(f"length {k:2}: mean ~{value['mean'][k - 1]:.1e}, RMS ~{signed['value']['rms'][k]:.1e},"
           f" all paths together ~{exact['value']['norms'][k]:.1e}")
 
-# %% mystnb={"image": {"alt": "Gradient norm of a path on a logarithmic axis against path length, by three estimators. The mean of sampled paths falls close to a straight line, the root mean square from signed passes lies above it, the norm of the average over all paths of a length lies below."}, "figure": {"name": "fig-gradient-norms", "caption": "The gradient that arrives along a path, by its length (the paper's Figure 6b). Sampled: mean and range over paths. Signed: root mean square over all paths. Exact: norm of the average over all paths, which is smaller where paths cancel. Above: recorded, 110 layers on CIFAR-10. Below: measured on this machine, on the data set named above."}}
+# %% mystnb={"image": {"alt": "Gradient norm of a path on a logarithmic axis against path length, by three estimators. The mean of sampled paths falls close to a straight line, the root mean square from signed passes lies above it, the norm of the average over all paths of a length lies below."}, "figure": {"name": "fig-gradient-norms", "caption": "The gradient that arrives along a path, by its length (the paper's Figure 6b). Sampled: mean and range over paths and images. Signed: root mean square over all paths and the images. Exact: norm of the average over all paths, mean over images, which is smaller where paths cancel. Above: recorded, 110 layers on CIFAR-10. Below: measured on this machine, on the data set named above."}}
 recorded = results.read(root / "book/results")
 names = ("sampled_norms", "signed_norms", "by_length")
 shown = [claims.example(recorded, name, **claims.FULL) for name in names]
@@ -218,8 +218,10 @@ plt.show()
 Markdown(claims.sources(shown, live))
 
 # %% [markdown]
-# A few loud paths make the root mean square larger than the mean. That is also why sampled means are
-# noisy for long paths: the loud ones are rare, and a small sample mostly misses them.
+# Few images make most of the root mean square: those that the network is unsure of, since the others
+# send almost no gradient back. Along a path of full length, of which there is one, images differ by
+# orders of magnitude. That is also why sampled means are noisy: a small sample mostly misses what is
+# loud.
 #
 # ## How much gradient comes from each length (Figure 6c)
 #
@@ -234,14 +236,16 @@ Markdown(claims.sources(shown, live))
 curves = share_curves(*here)
 print("Here:")
 for name, (ks, values) in curves.items():
-    inside, beyond = (100 * values[band].sum() for band in ((5 <= ks) & (ks <= 17), ks > 20))
+    inside = 100 * values[(5 <= ks) & (ks <= 17)].sum()
+    beyond = 100 * np.abs(values[ks > 20]).sum()
     print(f"{name}: 5 to 17 ~{inside:.1f} %, beyond 20 ~{beyond:.2g} %, mean ~{ks @ values:.1f}")
 
 # %%
 recorded_curves = share_curves(*there) if there else {}
 print("Recorded:")
 for name, (ks, values) in recorded_curves.items():
-    inside, beyond = (100 * values[band].sum() for band in ((5 <= ks) & (ks <= 17), ks > 20))
+    inside = 100 * values[(5 <= ks) & (ks <= 17)].sum()
+    beyond = 100 * np.abs(values[ks > 20]).sum()
     print(f"{name}: 5 to 17 {inside:.1f} %, beyond 20 {beyond:.2g} %, mean {ks @ values:.1f}")
 
 # %% mystnb={"image": {"alt": "Share of the gradient by path length, three curves: the paper's product of count and mean norm, the product of count and root mean square norm, and the exact share. All peak at short lengths far below half the number of modules; the range of 5 to 17 modules is shaded."}, "figure": {"name": "fig-gradient-shares", "caption": "How much of the gradient paths of each length contribute (the paper's Figure 6c), by its product and exactly. Shaded: the paper's effective paths. Above: recorded, 110 layers on CIFAR-10. Below: measured on this machine, on the data set named above."}}
@@ -266,7 +270,7 @@ for name, (ks, values) in told.items():
     figures.gradient_shares(ax, {name: (ks, values)}).set(xlim=(-1, ks[-1] + 1), ylim=(-0.05 * top, top))
     inside, mean = 100 * values[(5 <= ks) & (ks <= 17)].sum(), ks @ values
     says = f"{name}: {inside:.1f} % from paths of 5 to 17 modules, mean length {mean:.1f}"
-    alt = f"Share of the gradient against path length by the estimator '{name}': one peak, highest at"
+    alt = f"Share of the gradient against path length by the estimator '{name}', highest at"
     alt += f" length {ks[values.argmax()]} with {100 * values.max():.1f} percent."
     pictures[name] = picture(fig, alt, says)
 slider("estimator", pictures, start=list(pictures)[-1])
@@ -279,7 +283,7 @@ Markdown(claims.sources(shown, [] if told is recorded_curves else live))
 #
 # So far batch norm used its running statistics. In training it uses those of the batch, through which
 # gradient flows too, and an image's gradient depends on the others. Lengths are still separate and
-# exact; the product of batch norm's Jacobian is now part of each residual's.
+# exact; batch norm's Jacobian, which joins the images of a batch, is now part of each residual's.
 
 # %% tags=["nbval-ignore-output"]
 begin = time.monotonic()
@@ -308,9 +312,10 @@ if row := claims.example(recorded, "by_length", **claims.FULL | {"batch_statisti
 # %% [markdown]
 # ## Do the paths of a length agree?
 #
-# If all paths of length $k$ pointed the same way, $\lVert G_k \rVert^2$ would be $\binom{n}{k}$ times
-# the sum of their squared norms; if they were unrelated, it would equal that sum. Their ratio, the
-# coherence, says where between cancelling (below 1) and agreeing (above 1) they are.
+# If all paths of length $k$ had the same gradient, $\lVert G_k \rVert^2$ would be $\binom{n}{k}$ times
+# the sum of their squared norms; if their gradients were orthogonal on average, it would equal that
+# sum. The ratio of the two, the coherence, says where between cancelling (below 1) and agreeing (above
+# 1) they are.
 
 # %%
 square = (gradients.norms(by_length) ** 2).mean(1)

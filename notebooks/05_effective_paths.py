@@ -156,7 +156,9 @@ Markdown(by_length_of_training(recorded, 23))
 # seeds: would other seeds show the same? McNemar's test {cite}`mcnemar1947note` compares two networks
 # on the same images: of the images that only one of them gets right, does one get more?
 #
-# A large p-value is no proof of equality. With few seeds only a large difference could show.
+# A large p-value is no proof of equality. With few seeds only a large difference could show, and
+# where seeds spread widely not even that: then the rule for B12, which was fixed beforehand, may say
+# "reproduced" beside a gap of many points, and the lines of McNemar's test are the ones to read.
 
 # %%
 print(f"Welch's t-test over seeds: p = ~{welch(*errors):.3g}")

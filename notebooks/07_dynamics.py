@@ -19,8 +19,8 @@
 # The paper looks at networks that are trained. {cite:t}`littwin2016loss` analyse what happens on the
 # way, with the tools of spin glasses, and arrive at a moving picture: at the start the ensemble of
 # paths sits mostly below half the network's depth, training makes it deeper and deeper, and the force
-# behind that is the scaling that batch normalisation introduces. They measured no path gradients. The
-# exact gradient by path length ({doc}`04_path_gradients`) can: here it is taken at several times of
+# behind that is the scaling that batch normalisation introduces. They measured no gradients of
+# paths. Here they are measured, exactly and by length ({doc}`04_path_gradients`), at several times of
 # one training run.
 #
 # Three rules, for three of their statements, were fixed before the runs: the *mean length*
@@ -68,8 +68,8 @@ parameters.check(In)  # noqa: F821
 # %% [markdown]
 # ## One run, looked at again and again
 #
-# The weights are kept at the start, at doublings of the iteration while things change fast, and then
-# at every eighth of the run.
+# The weights are kept at the start, at doublings of the iteration up to a quarter of the run, and then
+# at every eighth of it.
 
 # %% tags=["nbval-ignore-output"]
 data = load(dataset, image_size=image_size)
@@ -186,7 +186,8 @@ Markdown(summary.told(summary.dynamics(recorded)))
 # If the scales that batch norm learns drive the change, they should bring it about alone. So they are
 # exchanged between the first and the last weights of the run: the first weights with the last scales,
 # and the last weights with the first scales, which are all one. The statistics are measured anew for
-# both. How much of the way from the first to the last mean length do the scales alone cover?
+# both. How much of the way from the first to the last mean length do the scales alone cover? The
+# rule takes the mean of the two answers: scales put on the first weights, and taken off the last.
 
 # %% tags=["nbval-ignore-output"]
 begin = time.monotonic()

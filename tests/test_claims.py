@@ -522,7 +522,7 @@ def test_every_claim_is_counted_once():
 def recorded(experiment):
     """A row with all that `results.provenance` tells."""
     fields = dict.fromkeys(results.FIELDS, "x") | {"experiment": experiment, "seconds": 1.0}
-    return results.row(**fields)
+    return results.row(**fields | {"config": {}, "samples": 3})
 
 
 def test_sources_say_where_the_numbers_come_from():

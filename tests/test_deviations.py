@@ -49,7 +49,7 @@ def test_without_rows_a_table_says_so(tell):
 def test_training():
     rows = [row("training", {"error": 0.1234, "rounding": -0.0002, "wrong": [], "modules": 54})]
     found = cells(deviations.length_of_training(rows), 0)
-    assert found == ["a network", "short recipe, 1,560 iterations", "12.34%", "-0.02 pt", "2 min"]
+    assert found == ["a network", "short recipe, 1,560 iterations", "12.34%", "2 min"]
 
 
 def test_trained_networks_are_in_order():
@@ -69,9 +69,9 @@ def test_shortcuts_compares_networks_trained_alike():
     ]
     found = deviations.shortcuts(rows)
     assert len(found.split("\n")) == 4
-    name, intact, median, worst, least, recipe = cells(found, 0)
+    name, intact, median, worst, down, others = cells(found, 0)
     assert (name, intact, median, worst) == ("subsample", "10.00%", "1.00 pt", "20.00 pt")
-    assert (least, recipe) == ("10.0%", "short recipe, 1,560 iterations")
+    assert (down, others) == ("mean 20.00 pt", "90th percentile of the others 1.00 pt")
     assert cells(found, 1)[0] == "projection" and cells(found, 1)[3] == "10.00 pt"
 
 
@@ -183,9 +183,21 @@ def test_sentences():
     assert "from 2.0e-01 on a path of one module to 1.3e-12 on one of 17. (B9, *the" in norms
     assert "its length*: **reproduced**; B8, *error" in norms and norms.endswith("**not run**.)")
     assert "costs 1.00 points" in one and "20.0 at most" in one and "85% or more" in one
+    assert one.endswith(" More than 10 points: modules 4 (downsampling: 4).")
+    for told in (one, many, norms, gradient):
+        assert "(short recipe, 1,560 iterations)" in told or "; short recipe, 1,560" in told
     assert "11% after 1, 15% after 5, 20% after 10, 30% after 20" in many
     assert "carry 75.0% of the gradient" in gradient and "shorter ones carry 25.0%" in gradient
     assert "length is 8.0 modules" in gradient
     assert "all 54 modules: 15.00 ± 7.07%; 23 of 54 modules: 30.00 ± 0.00%" in trained
     assert "from 4.0 to 8.0 modules; it is longest, 8.0, after 1,560" in dynamics
     assert "carry 0% of the gradient, after 1,560 iterations 75% (least 0%)" in dynamics
+
+
+def test_modules_that_are_dear_alone_are_named():
+    """Of costs 0, 1, 1 and 10 points none is more than 10."""
+    plain = deletion(0.9, intact=0.85, model="vgg15")
+    assert "More than" not in summary.deletion([deletion(0.2), plain])
+    errors = {"intact": 0.1, "errors": [0.3, 0.1, 0.4, 0.21], "downsampling": [2, 3]}
+    told = summary.deletion([row("deletion", errors), plain])
+    assert told.endswith(" More than 10 points: modules 1, 3 and 4 (downsampling: 3 and 4).")

@@ -137,9 +137,15 @@ def test_a_folder_that_is_a_file(tmp_path):
 def test_provenance():
     known = {"date": "2026-11-21T06:00:00+00:00", "code": {"commit": "a" * 40, "dirty": False}}
     assert results.provenance(row() | known) == (
-        "deletion: 360 samples of digits (data 0123456789), resnet110-digits-s0 (checkpoint "
+        "deletion: 360 images of digits (data 0123456789), resnet110-digits-s0 (checkpoint "
         "fedcba9876), seed 0, commit aaaaaaaaaa, cpu (x86_64, 2 threads), 2026-11-21, 1.2 s"
     )
+
+
+def test_provenance_of_samples_that_are_no_images():
+    told = results.provenance(row(config={"images": 1000}, samples=50))
+    assert told.startswith("deletion: 50 samples on 1,000 images of digits (")
+    assert "on" not in results.provenance(row(config={"images": 50}, samples=50)).split()
 
 
 def test_provenance_of_less():

@@ -74,7 +74,9 @@ def _a7():
 
 def _a8():
     ten, twenty = (paths.remaining_between(N, d, 5, 17) for d in (10, 20))
-    return ten > 0.5, f"{percent(ten)} of them by count (20 deletions: {percent(twenty, 3)})"
+    left = ten * sum(paths.lengths(N)[5:18])
+    share = f"{percent(ten)} of them by count (20 deletions: {percent(twenty, 3)})"
+    return ten > 0.5, f"{share}; as a number, still {left:.1e}"
 
 
 def _a9():

@@ -10,13 +10,16 @@ def _b13(rows):
     plain, stochastic = pairs(rows, "deletion", FULL, STOCHASTIC)
     before, after = costs(plain), costs(stochastic)
     drop, down = before - after, plain[0]["value"]["downsampling"]
+    intact = [100 * np.mean([r["value"]["intact"] for r in f]) for f in (stochastic, plain)]
     ours = (
-        f"mean cost {after.mean():.2f} pt, without stochastic depth {before.mean():.2f} pt; the "
-        f"drop is {drop[down].mean():.2f} pt at downsampling, "
+        f"intact {intact[0]:.1f}%, without stochastic depth {intact[1]:.1f}%; mean cost "
+        f"{after.mean():.2f} pt and {before.mean():.2f} pt; the drop is "
+        f"{drop[down].mean():.2f} pt at downsampling, "
         f"{np.delete(drop, down).mean():.2f} pt elsewhere, largest at module {drop.argmax() + 1}"
     )
     holds = after.mean() < before.mean() and int(drop.argmax()) in down
-    samples = f"{len(drop)} modules, {len(stochastic)} and {several(len(plain), 'network')}"
+    networks = f"{len(stochastic)} and {several(len(plain), 'network')}"
+    samples = f"{len(drop)} modules, {plain[0]['samples']:,} images, {networks}"
     return Finding(holds, ours, samples, plain + stochastic)
 
 

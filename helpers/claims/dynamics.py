@@ -44,9 +44,14 @@ def _l3(rows):
     )
     way = end - start
     # The scales alone may be put onto the first weights, or taken back from the last ones.
-    covered = ((scales_only - start) / way + (end - weights_only) / way) / 2 if way else 0.0
+    put_on, taken_off = (
+        (there - begin) / way if way else 0.0
+        for begin, there in ((start, scales_only), (weights_only, end))
+    )
+    covered = (put_on + taken_off) / 2
     ours = (
-        f"{100 * covered:.0f}% of the way; mean length {start:.2f} before, {end:.2f} after, "
+        f"{100 * covered:.0f}% of the way, the mean of {100 * put_on:.0f}% (scales put on) and "
+        f"{100 * taken_off:.0f}% (taken off); mean length {start:.2f} before, {end:.2f} after, "
         f"{scales_only:.2f} with the scales alone, {weights_only:.2f} with all but the scales"
     )
     return Finding(covered >= 0.5, ours, f"{found[0]['samples']} images", found)

@@ -157,7 +157,7 @@ LEDGER = {
         "S6",
         "slight up to 10, severe at 20",
         "severe at 20",
-        "median at 20 is twice that at 10, and >= 0.4",
+        "median at 20 is at least twice that at 10, and >= 0.4",
         _b7,
         "fig-random-deletions",
     ),

@@ -8,8 +8,16 @@ from helpers.claims import LEDGER, judge
 from helpers.claims.dynamics import mean_length
 from helpers.claims.gradients import decay, product_shares
 from helpers.claims.lesions import costs
-from helpers.claims.rows import FULL, PLAIN, example
+from helpers.claims.rows import FULL, PLAIN, example, recipe
 from helpers.claims.training import compared, spread
+
+DEAR = 10  # Points of test error: more than B3 allows an ordinary module to cost.
+
+
+def listed(things: list) -> str:
+    """Things as words: "1, 5 and 19"."""
+    *some, last = map(str, things)
+    return f"{', '.join(some)} and {last}" if some else last
 
 
 def deletion(rows: list[dict]) -> str:
@@ -18,11 +26,15 @@ def deletion(rows: list[dict]) -> str:
     if not (residual and plain):
         return ""
     cost, value = costs([residual]), plain["value"]
-    return (
-        f"Deleting one of {len(cost)} modules costs {np.median(cost):.2f} points of test error at "
-        f"the median and {cost.max():.1f} at most; deleting any layer of VGG-15 leaves an error of "
-        f"{100 * min(value['errors']):.0f}% or more."
+    found = (
+        f"Deleting one of {len(cost)} modules ({recipe(residual)}) costs {np.median(cost):.2f} "
+        f"points of test error at the median and {cost.max():.1f} at most; deleting any layer of "
+        f"VGG-15 ({recipe(plain)}) leaves an error of {100 * min(value['errors']):.0f}% or more."
     )
+    if dear := [i + 1 for i in np.flatnonzero(cost > DEAR)]:
+        down = listed([i + 1 for i in residual["value"]["downsampling"]])
+        found += f" More than {DEAR} points: modules {listed(dear)} (downsampling: {down})."
+    return found
 
 
 def random_deletions(rows: list[dict]) -> str:
@@ -32,8 +44,8 @@ def random_deletions(rows: list[dict]) -> str:
         return ""
     by_count = dict(zip(row["value"]["deleted"], row["value"]["errors"], strict=True))
     medians = {k: f"{100 * np.median(by_count[k]):.0f}%" for k in (1, 5, 10, 20)}
-    listed = ", ".join(f"{error} after {k}" for k, error in medians.items())
-    return f"The median error when modules are deleted at random: {listed}."
+    errors = ", ".join(f"{error} after {k}" for k, error in medians.items())
+    return f"The median error when modules are deleted at random ({recipe(row)}): {errors}."
 
 
 def norms(rows: list[dict]) -> str:
@@ -45,8 +57,8 @@ def norms(rows: list[dict]) -> str:
     means = dict(zip(value["lengths"], value["mean"], strict=True))
     return (
         f"Each further module on a path leaves {10**fit.slope:.2f} of the gradient's norm (R^2 "
-        f"{fit.rvalue**2:.3f}): from {means[1]:.1e} on a path of one module to {means[17]:.1e} on "
-        "one of 17."
+        f"{fit.rvalue**2:.3f}; {recipe(row)}): from {means[1]:.1e} on a path of one module to "
+        f"{means[17]:.1e} on one of 17."
     )
 
 
@@ -60,11 +72,11 @@ def gradient(rows: list[dict]) -> str:
     product = product_shares(lengths, np.array(value["mean"]), value["modules"])
     inside = product[(lengths >= 5) & (lengths <= 17)].sum()
     return (
-        f"Paths of 5 to 17 modules carry {100 * shares[5:18].sum():.1f}% of the gradient when "
-        "every path and every cancellation is counted, exactly; shorter ones carry "
-        f"{100 * shares[:5].sum():.1f}%, longer ones {100 * shares[18:].sum():.2g}%. The mean "
-        f"length is {mean_length(shares):.1f} modules. The paper's product of count and norm, "
-        f"which cannot see cancellation, gives {100 * inside:.1f}% and a mean of "
+        f"Paths of 5 to 17 modules carry {100 * shares[5:18].sum():.1f}% of the gradient "
+        f"({recipe(exact)}) when every path and every cancellation is counted, exactly; shorter "
+        f"ones carry {100 * shares[:5].sum():.1f}%, longer ones {100 * shares[18:].sum():.2g}%. "
+        f"The mean length is {mean_length(shares):.1f} modules. The paper's product of count and "
+        f"norm, which cannot see cancellation, gives {100 * inside:.1f}% and a mean of "
         f"{lengths @ product:.1f}."
     )
 
@@ -74,10 +86,8 @@ def training(rows: list[dict]) -> str:
     errors, found = compared(rows, 23)
     if not found:
         return ""
-    listed = "; ".join(f"{name}: {spread(100 * np.array(e))}" for name, e in errors.items())
-    return (
-        f"Test error after {found[0]['config']['iterations']:,} iterations of training: {listed}."
-    )
+    kinds = "; ".join(f"{name}: {spread(100 * np.array(e))}" for name, e in errors.items())
+    return f"Test error after {found[0]['config']['iterations']:,} iterations of training: {kinds}."
 
 
 def dynamics(rows: list[dict]) -> str:

@@ -102,7 +102,7 @@ LEDGER = {
         "6.10%",
         "mean within 0.5 pt",
         _b1,
-        "fig-effective",
+        "notebooks/05_effective_paths",
     ),
     "B12": Claim(
         "S5",

@@ -89,12 +89,14 @@ def gates(ax: Axes, table: dict) -> Axes:
     """Section 6: how far each gate of a highway network is open to the transformed input.
 
     `mean`, `p10`, `p90`: of the gate's values, one a module, 0 to 1; `start`: before training.
+    Gates are almost closed at first, so that only a logarithmic axis shows whether they move.
     """
     index = np.arange(1, len(table["mean"]) + 1)
     ax.fill_between(index, table["p10"], table["p90"], color=BAND, label="10% to 90% of values")
     ax.plot(index, table["mean"], color=BLUE, marker="o", ms=3.5, lw=1, label="mean, trained")
     ax.axhline(table["start"], color=ORANGE, lw=1, ls="--", label="mean before training")
     ax.axhline(0.5, color=GREY, lw=1, ls=":", label="both routes alike")
-    ax.set(xlabel="module", ylabel="transfer gate t", ylim=(-0.03, 1.03))
-    ax.legend(loc="upper left")
+    ax.set(xlabel="module", ylabel="transfer gate t", yscale="log")
+    ax.set_ylim(0.5 * min(t for t in (*table["p10"], table["start"]) if t > 0), 1.1)
+    ax.legend(loc="best")
     return ax
