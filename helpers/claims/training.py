@@ -65,13 +65,15 @@ def by_length_of_training(rows: list[dict], active: int) -> str:
     found = comparisons(rows, active)
     for errors, shown in reversed(found):
         every, some = (100 * np.array(values) for values in errors.values())
+        steps, n = shown[0]["config"]["iterations"], shown[0]["value"]["modules"]
         gap, seeds = some.mean() - every.mean(), several(len(every), "seed")
-        cells = (recipe(shown[0]), spread(every), spread(some), f"{gap:.2f} pt", seeds)
+        updates = f"{steps:,} and {steps * active / n:,.0f}"
+        cells = (recipe(shown[0]), spread(every), spread(some), f"{gap:.2f} pt", updates, seeds)
         lines.append(f"| {' | '.join(cells)} |")
     if not found:
         return ""
-    head = f"| training | {' | '.join(found[0][0])} | difference | networks of each |"
-    return "\n".join([head, "|---|---|---|---|---|", *lines])
+    head = f"| training | {' | '.join(found[0][0])} | difference | updates of a module | networks |"
+    return "\n".join([head, "|---|---|---|---|---|---|", *lines])
 
 
 def _b1(rows):
