@@ -68,6 +68,13 @@ def test_a_book_is_run_again_when_and_only_when_it_must_be(project):
     assert runs_after_build() == 1
     (project / "helpers/models.py").write_text("WIDTH = 32\n")
     assert runs_after_build() == 2
+    page = project / "book/_build/html/page.html"
+    written = page.stat().st_mtime_ns
     assert runs_after_build() == 2
+    assert page.stat().st_mtime_ns == written
+    with (project / "book/_ext/access.py").open("a") as tool:
+        tool.write("# Another tool.\n")
+    assert runs_after_build() == 2, "an extension runs no notebook"
+    assert page.stat().st_mtime_ns > written, "but makes its pages again"
     caches = project / "book/_build/.jupyter_cache"
     assert len(list(caches.iterdir())) == 1, "the caches of earlier states are removed"
