@@ -163,12 +163,15 @@ Markdown(by_length_of_training(recorded, 23))
 
 # %%
 print(f"Welch's t-test over seeds: p = ~{welch(*errors):.3g}")
-right = np.ones((2, n_seeds, len(labels)), dtype=bool)
-for i, row in enumerate(live):
-    right[i // n_seeds, i % n_seeds, row["value"]["wrong"]] = False
-for seed, a, b in zip(seeds, *right, strict=True):
-    counts = f"only all ~{(a & ~b).sum()}, only {m} of {n} ~{(b & ~a).sum()}"
-    print(f"seed {seed}, images that one network gets right: {counts}; McNemar p = ~{measure.mcnemar(a, b):.3g}")
+print("Images that one network of a pair gets right:")
+for where, mark, rows in (("recorded", "", shown), ("here", "~", live)):
+    half = len(rows) // 2
+    for all_modules, part_of_them in zip(rows[:half], rows[half:], strict=True):
+        a, b = np.ones((2, all_modules["samples"]), dtype=bool)
+        a[all_modules["value"]["wrong"]], b[part_of_them["value"]["wrong"]] = False, False
+        counts = f"all {mark}{(a & ~b).sum()}, part {mark}{(b & ~a).sum()}"
+        p = f"= {mark}{found:.2g}" if (found := measure.mcnemar(a, b)) else "< 1e-300"
+        print(f"{where}, seed {all_modules['seed']}: trained on {counts}; McNemar p {p}")
 
 # %% [markdown]
 # ## Does the scaling at test time matter?
