@@ -189,7 +189,15 @@ def test_sentences():
     assert "11% after 1, 15% after 5, 20% after 10, 30% after 20" in many
     assert "carry 75.0% of the gradient" in gradient and "shorter ones carry 25.0%" in gradient
     assert "length is 8.0 modules" in gradient
-    assert "all 54 modules: 15.00 ± 7.07%; 23 of 54 modules: 30.00 ± 0.00%" in trained
+    assert trained == (
+        "Test error after 1,560 iterations (2 seeds): all 54 modules 15.00 ± 7.07%, "
+        "23 of 54 modules 30.00 ± 0.00%."
+    )
+    longer = [r | {"config": r["config"] | {"iterations": 5850}} for r in training if not r["seed"]]
+    assert summary.training(rows + longer) == (
+        f"{trained[:-1]}; after 5,850 iterations (1 seed): all 54 modules 10.00%, "
+        "23 of 54 modules 30.00%."
+    )
     assert "from 4.0 to 8.0 modules; it is longest, 8.0, after 1,560" in dynamics
     assert "carry 0% of the gradient, after 1,560 iterations 75% (least 0%)" in dynamics
 

@@ -8,8 +8,8 @@ from helpers.claims import LEDGER, judge
 from helpers.claims.dynamics import mean_length
 from helpers.claims.gradients import decay, product_shares
 from helpers.claims.lesions import costs
-from helpers.claims.rows import FULL, PLAIN, example, recipe
-from helpers.claims.training import compared, spread
+from helpers.claims.rows import FULL, PLAIN, example, recipe, several
+from helpers.claims.training import comparisons, spread
 
 DEAR = 10  # Points of test error: more than B3 allows an ordinary module to cost.
 
@@ -82,12 +82,13 @@ def gradient(rows: list[dict]) -> str:
 
 
 def training(rows: list[dict]) -> str:
-    """Training on all modules and on 23 of them."""
-    errors, found = compared(rows, 23)
-    if not found:
-        return ""
-    kinds = "; ".join(f"{name}: {spread(100 * np.array(e))}" for name, e in errors.items())
-    return f"Test error after {found[0]['config']['iterations']:,} iterations of training: {kinds}."
+    """Training on all modules and on 23 of them, for each length of training."""
+    told = []
+    for errors, found in reversed(comparisons(rows, 23)):
+        kinds = ", ".join(f"{name} {spread(100 * np.array(e))}" for name, e in errors.items())
+        networks = several(len(found) // 2, "seed")
+        told.append(f"after {found[0]['config']['iterations']:,} iterations ({networks}): {kinds}")
+    return f"Test error {'; '.join(told)}." if told else ""
 
 
 def dynamics(rows: list[dict]) -> str:
