@@ -21,8 +21,8 @@ def table(head: list[str], lines: list[list[str]]) -> str:
 
 
 def length_of_training(rows: list[dict]) -> str:
-    """Every trained network with its recipe and its error, by name and length of training."""
-    trained = [r for r in rows if r["experiment"] == "training"]
+    """The networks trained on CIFAR-10, recipe and error, by name and length of training."""
+    trained = [r for r in rows if r["experiment"] == "training" and r["dataset"] == "cifar10"]
     trained.sort(key=lambda r: (r["model"], r["config"]["iterations"]))
     lines = [
         [

@@ -17,6 +17,7 @@ from helpers import (
     recipes,
     results,
     shelf,
+    study,
     training,
 )
 from helpers.recipes import TrainConfig
@@ -28,6 +29,7 @@ FILES = {checkpoints.digest(path): path for path in sorted(SHELF.glob("*.safeten
 # Measured on weights that were kept along a run, and on its end before it was rounded.
 ALONG_A_RUN = {"dynamics", "scaling"}
 IMAGES = 2000
+CHANNELS, IMAGES_IN_ALL = {"cifar10": 3, "digits": 1}, {"cifar10": 10_000, "digits": 360}
 
 
 def test_there_are_weights_and_rows():
@@ -38,7 +40,7 @@ def test_there_are_weights_and_rows():
 def test_weights_fit_the_network_that_they_say_they_are_of(path):
     tensors, about = checkpoints.read(path)
     config = TrainConfig(**about["config"])
-    network = recipes.build(config, in_channels=3, classes=10)
+    network = recipes.build(config, CHANNELS[config.dataset], classes=10)
     checkpoints.fill(network, tensors, path)
     assert all(torch.isfinite(tensor).all() for tensor in network.state_dict().values())
     assert about["iterations"] == config.iterations and about["seconds"] > 0
@@ -49,7 +51,6 @@ def test_weights_are_where_the_chapters_look_for_them(path):
     """The name follows from the settings and the training images."""
     about = checkpoints.read(path)[1]
     config = TrainConfig(**about["config"])
-    assert config.dataset == "cifar10"
     digest = config.digest(about["data_checksum"])[:10]
     assert path.name == f"{config.label}-{digest}.safetensors"
 
@@ -60,7 +61,7 @@ def test_every_network_has_a_row_of_its_error(path):
     (row,) = [r for r in ROWS if r["experiment"] == "training" and r["checkpoint"] == digest]
     assert {name: row["config"][name] for name in config} == config
     assert row["value"]["error"] == len(row["value"]["wrong"]) / row["samples"]
-    assert row["samples"] == 10_000 and row["value"]["modules"] > 0
+    assert row["samples"] == IMAGES_IN_ALL[config["dataset"]] and row["value"]["modules"] > 0
 
 
 def test_every_row_was_measured_on_weights_that_are_here():
@@ -97,6 +98,18 @@ def test_recorded_mistakes_are_found_again(cifar_dir, kind):
     recorded = {i for i in row["value"]["wrong"] if i < IMAGES}
     assert abs(len(found) - len(recorded)) <= 4
     assert len(found ^ recorded) <= 8
+
+
+@pytest.mark.parametrize("config", study.small_networks(), ids=lambda config: config.label)
+def test_small_networks_are_here_and_err_as_recorded(config):
+    """What the chapters take unless told otherwise.  Another machine may turn two images."""
+    digits = data.load("digits")
+    path = SHELF / training.file_name(config, digits)
+    (row,) = [r for r in ROWS if r["checkpoint"] == checkpoints.digest(path)]
+    network, images = training.load(config, digits, path), digits.normalise(digits.test.images)
+    (predicted,) = measure.predictions([network], images.to(training.find_device()))
+    found = set((predicted != digits.test.labels).nonzero().flatten().tolist())
+    assert len(found ^ set(row["value"]["wrong"])) <= 2
 
 
 def drawn_again(experiment, places):

@@ -43,7 +43,8 @@ MAY_IMPORT = {
     "training": "recipes data readers models paths devices checkpoints progress source unfinished",
     "batchnorm": "",
     "shelf": "training measure checkpoints results data devices recipes",
-    "reference": "shelf training recipes results data checkpoints progress devices source",
+    "study": "recipes",
+    "reference": "study shelf training recipes results data checkpoints progress devices source",
     "claims": "results paths",
     "deviations": "claims architectures interventions recipes",
 }

@@ -15,6 +15,7 @@ import torch
 from helpers import checkpoints, parameters, recipes, reference, results, shelf, source, training
 from helpers.recipes import TrainConfig
 from helpers.reference import SIZES, Chapter
+from helpers.study import small_networks
 
 TINY = TrainConfig(dataset="digits", depth=8, iterations=2, batch_size=16)
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
@@ -147,7 +148,8 @@ def needed(chapter):
         found.append(network(p["highway_iterations"], model="highway"))
     if "n_seeds" in p:
         seeds = range(p["first_seed"], p["first_seed"] + p["n_seeds"])
-        found = [network(0, seed=s, active=a) for s in seeds for a in (0, 23)]
+        part = p["n_active"] or round((p["depth"] - 2) // 2 * 23 / 54)
+        found = [network(0, seed=s, active=a) for s in seeds for a in (0, part)]
     return found
 
 
@@ -155,6 +157,14 @@ def needed(chapter):
 def test_the_study_trains_every_network_that_a_chapter_looks_at(size, chapter):
     trained = reference.networks(SIZES[size]).values()
     assert [config for config in needed(chapter) if config not in trained] == []
+
+
+def test_the_small_networks_are_those_that_the_chapters_look_at():
+    """Unless told otherwise; the course of a training can be looked at only by training."""
+    names = {c.notebook for _, c in PARTS.values()} - {"07_dynamics"}
+    wanted = {config for name in names for config in needed(Chapter(name, {}, ()))}
+    found = small_networks()
+    assert len(found) == len(set(found)) and set(found) == wanted
 
 
 def measured(chapter):
@@ -475,6 +485,7 @@ def asked(command, monkeypatch):
     found = []
     monkeypatch.setattr(reference, "run_network", lambda *words: words)
     monkeypatch.setattr(reference, "run_chapter", lambda *words: words)
+    monkeypatch.setattr(reference, "run_small_networks", lambda: ("small",))
 
     def run(parts):
         found.extend((name, part()) for name, part in parts.items())
@@ -484,16 +495,22 @@ def asked(command, monkeypatch):
 
 
 def all_parts(size):
-    return [*reference.networks(SIZES[size]), *reference.chapters(SIZES[size])]
+    return [*reference.networks(SIZES[size]), *reference.chapters(SIZES[size]), "digits"]
 
 
 def test_without_names_all_parts_run_networks_first(command, asked):
     assert command() == 0
     assert [name for name, _ in asked] == all_parts("short")
     networks, chapters = (f(SIZES["short"]) for f in (reference.networks, reference.chapters))
+    assert asked.pop() == ("digits", ("small",))
     for name, what in asked:
         expected = (name, chapters[name]) if name in chapters else (networks[name],)
         assert what[: len(expected)] == expected
+
+
+def test_small_networks_are_parts_of_one_part(monkeypatch):
+    monkeypatch.setattr(reference, "run_network", lambda config, keep: [(config, keep)])
+    assert reference.run_small_networks() == [(config, False) for config in small_networks()]
 
 
 def test_only_the_parts_that_are_named_run_in_their_order(command, asked):
