@@ -61,7 +61,8 @@ def publish(config: TrainConfig, dataset: Dataset, path: Path, shelf: Path) -> d
         draft.unlink(missing_ok=True)
     network = training.new_network(config, dataset)
     return results.row(
-        **training.subject(config, dataset, place),
+        # The seconds below were spent where the network was trained.
+        **training.subject(config, dataset, place) | {"device": about["device"]},
         experiment="training",
         data_checksum=dataset.test.checksum,
         config=asdict(config) | {"test_precision": resolve(find_device(), "auto")},

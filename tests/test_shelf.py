@@ -143,6 +143,16 @@ def test_a_file_on_the_shelf_stays_as_it_is(run, digits, place):
     assert row["checkpoint"] == checkpoints.digest(place / run.name)
 
 
+@pytest.mark.usefixtures("any_rounding")
+def test_the_row_says_where_the_network_was_trained(run, digits, place):
+    """It gives the seconds that this took, wherever the network was tested afterwards."""
+    tensors, about = checkpoints.read(run)
+    elsewhere = place.parent / "elsewhere" / run.name
+    checkpoints.write(elsewhere, tensors, about | {"device": "another machine", "seconds": 7.0})
+    row = shelf.publish(CONFIG, digits, elsewhere, place)
+    assert (row["device"], row["seconds"]) == ("another machine", 7.0)
+
+
 def test_a_file_in_full_precision_on_the_shelf_stays_so(run, digits, place):
     place.mkdir()
     (place / run.name).write_bytes(run.read_bytes())
