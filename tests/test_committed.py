@@ -51,6 +51,7 @@ def test_weights_are_where_the_chapters_look_for_them(path):
     """The name follows from the settings and the training images."""
     about = checkpoints.read(path)[1]
     config = TrainConfig(**about["config"])
+    assert config.dataset in CHANNELS
     digest = config.digest(about["data_checksum"])[:10]
     assert path.name == f"{config.label}-{digest}.safetensors"
 

@@ -56,6 +56,8 @@ def test_trained_networks_are_in_order():
     names = [("b", 10), ("a", 2000), ("a", 300)]
     value = {"error": 0.1, "wrong": [], "modules": 54}
     rows = [row("training", value, iterations=i) | {"model": name} for name, i in names]
+    rows.append(row("training", value) | {"dataset": "digits"})
+    assert len(deviations.length_of_training(rows).split("\n")) == 2 + len(names)
     found = [cells(deviations.length_of_training(rows), i)[:2] for i in range(3)]
     lengths = [f"short recipe, {i} iterations" for i in ("300", "2,000", "10")]
     assert found == [list(pair) for pair in zip("aab", lengths, strict=True)]
