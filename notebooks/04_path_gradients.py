@@ -315,8 +315,8 @@ if row := claims.example(recorded, "by_length", **claims.FULL | {"batch_statisti
 #
 # If all paths of length $k$ had the same gradient, $\lVert G_k \rVert^2$ would be $\binom{n}{k}$ times
 # the sum of their squared norms; if their gradients were orthogonal on average, it would equal that
-# sum. The ratio of the two, the coherence, says where between cancelling (below 1) and agreeing (above
-# 1) they are.
+# sum. The ratio of the two, the coherence, says where they are between cancelling, below 1, and
+# agreeing, above it.
 
 # %%
 measured = ({"recorded": ("", there)} if there else {}) | {"here": ("~", here)}
