@@ -23,7 +23,7 @@ from helpers.data import ROOT, load
 from helpers.devices import find_device
 from helpers.progress import Progress
 from helpers.recipes import TrainConfig, milestones, reference
-from helpers.study import SIZES, Chapter, chapters, networks, small_networks
+from helpers.study import SEEDS, SIZES, Chapter, chapters, networks, small_networks
 
 RECORDED, RUNS = ROOT / "book" / "results", ROOT / "runs" / "reference"
 
@@ -125,8 +125,8 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="list the parts and stop")
     options = parser.parse_args()
     size = SIZES[options.size]
-    watched = reference("cifar10", size.others)
-    parts = {n: partial(run_network, c, c == watched) for n, c in networks(size).items()}
+    watched = [reference("cifar10", size.others, seed=seed) for seed in range(SEEDS)]
+    parts = {n: partial(run_network, c, c in watched) for n, c in networks(size).items()}
     parts |= {n: partial(run_chapter, n, c) for n, c in chapters(size).items()}
     parts["digits"] = run_small_networks
     if unknown := [name for name in options.parts if name not in parts]:

@@ -3,7 +3,7 @@
 Beside it stand the small networks of the book's live results, which are trained on digits.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from helpers.recipes import TrainConfig, reference
 
@@ -26,6 +26,7 @@ class Size:
 
 
 SIZES = {"paper": Size(-1, -1, -1, 0, 0), "short": Size(5850, 1560, 390, 2000, 1000)}
+SEEDS = 3  # of the networks that are compared, and of the courses of training
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def networks(size: Size) -> dict[str, TrainConfig]:
     """The networks of the study, by the name of their part."""
     some = {"dataset": "cifar10", "iterations": size.others}
     found = {"resnet110": reference("cifar10", size.main)}
-    for seed in range(3):
+    for seed in range(SEEDS):
         found[f"all-modules-{seed}"] = reference(**some, seed=seed)
         found[f"23-modules-{seed}"] = reference(**some, seed=seed, active=23)
     found |= {
@@ -105,6 +106,9 @@ def chapters(size: Size) -> dict[str, Chapter]:
         "deletion-projection": Chapter("01_deletion", projection, one),
         "deletion-vgg15-plain": Chapter("01_deletion", bare, one, ({"model": "vgg15-plain"},)),
     }
+    for seed in range(1, SEEDS):
+        again = found["dynamics"].parameters | {"seed": seed}
+        found[f"dynamics-{seed}"] = replace(found["dynamics"], parameters=again)
     if not is_main:
         long = deep | main | {"n_seeds": 1}
         found["effective-long"] = Chapter("05_effective_paths", long, ("test_time",))

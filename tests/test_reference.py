@@ -518,14 +518,15 @@ def test_only_the_parts_that_are_named_run_in_their_order(command, asked):
     assert [name for name, _ in asked] == ["deletion", "resnet110"]
 
 
-@pytest.mark.parametrize("size, watched", [("short", "all-modules-0"), ("paper", "resnet110")])
-def test_one_network_is_watched_while_it_trains(command, asked, size, watched):
-    """The first of those that are compared: it is the one that the chapter on dynamics loads."""
+@pytest.mark.parametrize("size, first", [("short", "all-modules-0"), ("paper", "resnet110")])
+def test_three_networks_are_watched_while_they_train(command, asked, size, first):
+    """Those with all modules that are compared: the chapter on dynamics loads them, one a part."""
     assert command("--size", size) == 0
     kept = [name for name, what in asked if isinstance(what[0], TrainConfig) and what[1]]
-    assert kept == [watched]
-    (config,) = needed(reference.chapters(SIZES[size])["dynamics"])
-    assert config == reference.networks(SIZES[size])[watched]
+    assert kept == [first, "all-modules-1", "all-modules-2"]
+    chapters, found = reference.chapters(SIZES[size]), reference.networks(SIZES[size])
+    looked_at = [needed(chapters[name]) for name in ("dynamics", "dynamics-1", "dynamics-2")]
+    assert looked_at == [[found[name]] for name in kept]
 
 
 def test_nothing_but_a_gpu_that_trains_runs_the_papers_size(command, asked, monkeypatch):
