@@ -150,7 +150,7 @@ def test_every_public_figure_is_drawn_here():
         for n, f in vars(figures).items()
         if getattr(f, "__module__", "").startswith(figures.__name__)
     }
-    tools = {"canvas", "both", "one", "table", "as_csv"}
+    tools = {"canvas", "both", "one", "table", "as_csv", "written"}
     assert public - tools == set(DRAW) | set(STATES)
 
 

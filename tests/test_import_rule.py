@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "paths": "",
     "figures": "",
     "drawings": "",
-    "sliders": "",
+    "sliders": "figures",
     "results": "source",
     "speed": "results",
     "architectures": "models",

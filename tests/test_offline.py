@@ -118,15 +118,26 @@ def test_with_an_address_the_site_is_ready_to_be_published(project):
     place = "Someone/paths"
     binder = f"mybinder.org/v2/gh/{place}/main?urlpath=lab/tree/notebooks/widget.ipynb"
     assert binder in notebook
-    # It would open the notebook alone, which cannot run without helpers/.
-    assert "colab" not in notebook
+    # Not the notebook itself: Colab would open it without what stands beside it.
+    colab = f"colab.research.google.com/github/{place}/blob/colab/notebooks/widget.ipynb"
+    assert colab in notebook and "binder" not in plain and "colab" not in plain
     assert f'property="og:image" content="{base}_static/card.png"' in plain
     assert 'name="description" content="First words."' in plain
     assert f'<base href="{base}404.html"' in (html / "404.html").read_text()
     assert (html / "_static/card.png").is_file()
 
 
-def test_without_an_address_there_are_no_buttons(project):
+def test_on_github_the_address_is_that_of_the_repository(project, monkeypatch):
+    monkeypatch.setenv("GITHUB_SERVER_URL", "https://github.com")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "Someone/paths")
+    build(project)
+    html = project / "book/_build/html"
+    assert "mybinder.org/v2/gh/Someone/paths/main" in (html / "notebooks/widget.html").read_text()
+    assert "https://someone.github.io/paths/plain.html" in (html / "sitemap.xml").read_text()
+
+
+def test_without_an_address_there_are_no_buttons(project, monkeypatch):
+    monkeypatch.delenv("GITHUB_REPOSITORY", raising=False)
     build(project)
     html = project / "book/_build/html"
     assert "launch-buttons" not in (html / "notebooks/widget.html").read_text()

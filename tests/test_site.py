@@ -4,6 +4,7 @@ Needs `make book` before, and Chromium.  What each page weighs and how soon its 
 there goes into book/_build/pages.md.
 """
 
+import csv
 import re
 import shutil
 import threading
@@ -234,6 +235,29 @@ def test_a_slider_by_mouse(opened, name):
         shown |= {state["image"] for state in page.evaluate(STATES)}
     page.close()
     assert len(shown) == 2 and faults == [] and before["name"] == SLIDERS[name]
+
+
+# Its pictures are drawings, which have no numbers.
+@pytest.mark.parametrize("name", [n for n in SLIDERS if "unraveled" not in n])
+def test_the_numbers_behind_a_slider(opened, name):
+    """A file, also without a server, with rows for every place of the slider."""
+    page, faults = opened("file", name)
+    assert page.evaluate(SETTLE) == 0
+    ((label, places),) = page.evaluate(
+        """() => [...document.querySelectorAll(".widget-slider [role=slider]")].map(
+            handle => [handle.getAttribute("aria-label"), handle.getAttribute("aria-valuemax")])"""
+    )
+    with page.expect_download() as download:
+        page.get_by_text("Data behind the slider (CSV)").click()
+    rows = list(csv.DictReader(Path(download.value.path()).open(encoding="utf8")))
+    page.close()
+    assert list(rows[0])[0] == label == SLIDERS[name] and faults == []
+    assert download.value.suggested_filename.endswith(".csv")
+    for place in {row[label] for row in rows} - {"all"}:
+        words, *numbers = [row for row in rows if row[label] == place]
+        assert words["series"] == "in words" and words["x"], place
+        assert numbers and all(row["y"] or row["low"] for row in numbers), place
+    assert len({row[label] for row in rows} - {"all"}) == int(float(places)) + 1
 
 
 def test_no_slider_is_untested():

@@ -1,10 +1,11 @@
 """Sphinx extension: what a published site has beyond its pages.
 
 Launch buttons, the sitemap and the cards that other sites show for a link need public addresses.
-All of them follow from one setting, `repository: url:` in _config.yml; while it is empty they are
-left out.
+All of them follow from the address of the repository: `repository: url:` in _config.yml, or that
+of the repository in which a workflow on GitHub builds the book.  Without either they are left out.
 """
 
+import os
 from html import escape
 from pathlib import Path
 from textwrap import shorten
@@ -15,6 +16,8 @@ from docutils import nodes
 def find_address(app, config):
     """The address of the site from that of the repository, as GitHub Pages has it."""
     options = config.html_theme_options
+    if not options.get("repository_url") and (place := os.environ.get("GITHUB_REPOSITORY")):
+        options["repository_url"] = f"{os.environ['GITHUB_SERVER_URL']}/{place}"
     if options.get("repository_url"):
         owner, name = options["repository_url"].strip("/").split("/")[-2:]
         config.html_baseurl = config.html_baseurl or f"https://{owner.lower()}.github.io/{name}/"
@@ -22,11 +25,16 @@ def find_address(app, config):
         options.pop("launch_buttons", None)
 
 
-def keep_buttons_that_work(app, page, template, context, doctree):
-    """Launch buttons on notebooks alone: a path in the repository is a page's name only there."""
+def make_buttons_work(app, page, template, context, doctree):
+    """Launch buttons on notebooks alone: a path in the repository is a page's name only there.
+    Colab's lead to the copies that are made for it (book/colab.py)."""
+    launch = [b for b in context["header_buttons"] if b.get("label") == "launch-buttons"]
     if not page.startswith("notebooks/"):
-        kept = [b for b in context["header_buttons"] if b.get("label") != "launch-buttons"]
-        context["header_buttons"] = kept
+        context["header_buttons"] = [b for b in context["header_buttons"] if b not in launch]
+    branch = app.config.html_theme_options.get("repository_branch")
+    for button in (button for group in launch for button in group["buttons"]):
+        if button["text"] == "Colab":
+            button["url"] = button["url"].replace(f"/blob/{branch}/", "/blob/colab/")
 
 
 def describe(app, page, template, context, doctree):
@@ -71,6 +79,6 @@ def setup(app):
     app.connect("config-inited", find_address)
     app.connect("html-page-context", describe)
     # After the theme (501) has made the buttons.
-    app.connect("html-page-context", keep_buttons_that_work, priority=502)
+    app.connect("html-page-context", make_buttons_work, priority=502)
     app.connect("build-finished", write_sitemap)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -21,10 +21,11 @@ from helpers.figures.networks import growth, training_errors
 from helpers.figures.paths import path_lengths, remaining_paths, surviving
 from helpers.figures.states import after_deletion, after_reordering
 from helpers.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, both, canvas, one
-from helpers.figures.tables import as_csv, table
+from helpers.figures.tables import COLUMNS, as_csv, table, written
 
 __all__ = [
     "BLUE",
+    "COLUMNS",
     "GREEN",
     "GREY",
     "ORANGE",
@@ -51,4 +52,5 @@ __all__ = [
     "surviving",
     "table",
     "training_errors",
+    "written",
 ]

@@ -77,5 +77,6 @@ def positions(ax: Axes, order: list[int]) -> Axes:
 def mark(ax: Axes, x: float, error: float) -> Axes:
     """A ring around the point of an error plot that the picture is about; `error` as a share."""
     style = {"s": 110, "facecolors": "none", "edgecolors": ORANGE, "linewidths": 2.2, "zorder": 5}
+    style["label"] = "_this one"
     ax.scatter([x], percent([error]), **style)
     return ax

@@ -43,11 +43,17 @@ def table(figure: Figure) -> list[dict]:
 
 def as_csv(figure: Figure) -> str | None:
     """`table` as comma-separated values with a first line of `COLUMNS`; None without any row."""
-    rows, text = table(figure), io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    rows = table(figure)
+    return written(rows) if rows else None
+
+
+def written(rows: list[dict]) -> str:
+    """Rows that have the same keys as comma-separated values, with a first line of the keys."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return text.getvalue() if rows else None
+    return text.getvalue()
 
 
 def title(ax: Axes) -> str:
