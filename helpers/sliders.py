@@ -98,6 +98,7 @@ def link(label: str, rows: list[dict]) -> str:
     name = re.sub(r"\W+", "-", label).strip("-").lower()
     data = quote(figures.written(rows), safe=",")
     return (
-        f'<p class="figure-files"><a download="{name}.csv" '
+        f'<p class="figure-files" style="max-width: {WIDTH}; margin: 0; text-align: center; '
+        f'font-size: 0.85rem"><a download="{name}.csv" '
         f'href="data:text/csv;charset=utf-8,{data}">Data behind the slider (CSV)</a></p>'
     )

@@ -11,7 +11,7 @@ import threading
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urldefrag
+from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
 from bs4 import BeautifulSoup
@@ -29,6 +29,11 @@ PAGES = sorted(
     path.relative_to(SITE).as_posix()
     for path in SITE.rglob("*.html")
     if "_static" not in path.parts and path != SITE / "index.html"  # It only leads to intro.html.
+)
+# Where the site will be published, if it was built for that: the page for unknown addresses then
+# takes its files from there.
+BASE = re.search(
+    '<base href="(.+/)404.html"', (SITE / "404.html").read_text("utf8") if PAGES else ""
 )
 GOAL = 1.5  # MB a page: its HTML and pictures, without what all pages share.
 
@@ -107,9 +112,12 @@ def opened(browser, roots):
 
     def open_page(way, address):
         page, page_faults = context.new_page(), []
+        public = BASE and address == "404.html" and BASE[1]
 
         def gate(route):
-            if route.request.url.startswith((roots[way], "data:", "blob:")):
+            if public and route.request.url.startswith(public):
+                route.fulfill(path=SITE / urlsplit(route.request.url.removeprefix(public)).path)
+            elif route.request.url.startswith((roots[way], "data:", "blob:")):
                 route.continue_()
             else:
                 page_faults.append(f"left the site: {route.request.url}")
@@ -122,7 +130,7 @@ def opened(browser, roots):
         page.on(
             "response", lambda r: r.status >= 400 and page_faults.append(f"{r.status}: {r.url}")
         )
-        page.goto(f"{roots[way]}/{address}", wait_until="load")
+        page.goto(f"{public or roots[way] + '/'}{address}", wait_until="load")
         return page, page_faults
 
     return open_page
