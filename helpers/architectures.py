@@ -11,11 +11,15 @@ from helpers.models import (
     PlainLayer,
     ResidualModule,
     ResidualNetwork,
+    SharedPreActivation,
     Subsample,
 )
 
 conv3x3 = partial(nn.Conv2d, kernel_size=3, padding=1, bias=False)
 conv1x1 = partial(nn.Conv2d, kernel_size=1, bias=False)
+
+# Of the residual networks for CIFAR; see `resnet`.
+SHORTCUTS = ("subsample", "projection", "shared")
 
 
 def pre_activation(channels: int) -> list[nn.Module]:
@@ -47,7 +51,8 @@ def bottleneck_residual(c_in: int, c_out: int, stride: int) -> nn.Module:
 
 
 def shortcut(kind: str, c_in: int, c_out: int, stride: int) -> nn.Module:
-    """The skip connection: identity, or `kind` ("subsample" or "projection") where sizes change."""
+    """The skip connection: identity, or where sizes change a projection or, by any other of the
+    `SHORTCUTS`, every second pixel."""
     if stride == 1 and c_in == c_out:
         return nn.Identity()
     if kind == "projection":
@@ -67,15 +72,18 @@ def resnet(
     """Pre-activation ResNet for CIFAR (He et al. 2016): three stages of 16, 32, 64 channels.
 
     depth = 6m + 2 layers make 3m residual modules; 110 layers are 54 modules.  Images whose side is
-    a multiple of 4.  `shortcuts` at downsampling: "subsample" (parameter-free) or "projection".
-    Raises ValueError for another depth or kind of shortcut.
+    a multiple of 4.  `shortcuts` at downsampling: "subsample" (parameter-free), "projection", or
+    "shared": parameter-free, and in the first module of each stage the skip connection begins
+    behind the pre-activation too.  Raises ValueError for another depth or kind of shortcut.
     """
-    if shortcuts not in ("subsample", "projection"):
-        raise ValueError(f"shortcuts {shortcuts!r}: expected 'subsample' or 'projection'")
-    blocks = [
-        ResidualModule(shortcut(shortcuts, *shape), basic_residual(*shape))
-        for shape in cifar_shapes(depth)
-    ]
+    if shortcuts not in SHORTCUTS:
+        raise ValueError(f"shortcuts {shortcuts!r}: expected one of {', '.join(SHORTCUTS)}")
+    blocks, c_before = [], 0
+    for c_in, c_out, stride in cifar_shapes(depth):
+        opens = shortcuts == "shared" and c_out != c_before
+        module = SharedPreActivation if opens else ResidualModule
+        shape, c_before = (c_in, c_out, stride), c_out
+        blocks.append(module(shortcut(shortcuts, *shape), basic_residual(*shape)))
     network = ResidualNetwork(conv3x3(in_channels, 16), blocks, classifier(64, classes))
     return initialise(network)
 

@@ -22,7 +22,10 @@ def write(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
 
     Raises OSError, naming the path, where it cannot be written.
     """
-    packed = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # Copies, since safetensors refuses tensors that share their memory, as shared layers do.
+    packed = {
+        name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
+    }
     replace(path, save(packed, {"about": json.dumps(about)}))
 
 

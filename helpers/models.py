@@ -21,6 +21,23 @@ class ResidualModule(nn.Module):
         return self.skip(x) + self.residual(x)
 
 
+class SharedPreActivation(ResidualModule):
+    """A residual module whose skip connection begins behind the same pre-activation as its residual
+    (Eq 1 for the activated input).
+
+    `residual`: its first two layers, batch norm and ReLU, are the pre-activation; `skip`: what
+    follows them on the other route.  Both routes hold these layers: each is whole on its own.
+    """
+
+    def __init__(self, skip: nn.Module, residual: nn.Sequential):
+        super().__init__(nn.Sequential(*residual[:2], skip), residual)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Once: in training, batch norm would otherwise count each batch twice.
+        x = self.skip[:2](x)
+        return self.skip[2:](x) + self.residual[2:](x)
+
+
 class PlainLayer(nn.Module):
     """A layer with no skip connection, Eq 7: y_i = f_i(y_{i-1}).
 

@@ -62,7 +62,7 @@ class TrainConfig:
     def label(self) -> str:
         """A short name for people, such as "resnet110-cifar10-23of54-s0"."""
         name = self.model + (str(self.depth) if self.model in CHOICES["depth"] else "")
-        name += "-projection" if self.shortcuts == "projection" else ""
+        name += "" if self.shortcuts == "subsample" else f"-{self.shortcuts}"
         part = f"-{self.active}active" if self.active else ""
         part += f"-survival{self.survival:g}" if self.survival < 1 else ""
         return f"{name}-{self.dataset.replace('/', '_').replace(':', '-')}{part}-s{self.seed}"

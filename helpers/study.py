@@ -58,6 +58,7 @@ def networks(size: Size) -> dict[str, TrainConfig]:
         "vgg15": reference(**some, model="vgg15"),
         "vgg15-plain": reference(**some, model="vgg15-plain"),
         "projection": reference(**some, shortcuts="projection"),
+        "shared": reference(**some, shortcuts="shared"),
         "23-modules-long": reference("cifar10", size.main, active=23),
     }
     # At the paper's size all are trained as long as the main network, and some are the same.
@@ -77,7 +78,7 @@ def chapters(size: Size) -> dict[str, Chapter]:
     spared = lesions | {"n_images": 1, "with_plain": False, "spare_downsampling": True}
     # Single deletions and nothing else.
     single = {"n_images": size.compared, "max_deleted": 1, "n_draws": 1, "n_images_random": 1}
-    projection = others | single | {"shortcuts": "projection", "with_plain": False}
+    shortcuts = others | single | {"with_plain": False}
     bare = others | single | {"plain_model": "vgg15-plain"}
     swaps = main | {"n_images": size.random, "n_draws": 50}
     deep = others | {"depth": 110}
@@ -103,7 +104,8 @@ def chapters(size: Size) -> dict[str, Chapter]:
         "effective": Chapter("05_effective_paths", deep, ("test_time",)),
         "gradients-at-image": Chapter("04_path_gradients", at_image, gradients),
         "deletion-spared": Chapter("01_deletion", spared, several),
-        "deletion-projection": Chapter("01_deletion", projection, one),
+        "deletion-projection": Chapter("01_deletion", shortcuts | {"shortcuts": "projection"}, one),
+        "deletion-shared": Chapter("01_deletion", shortcuts | {"shortcuts": "shared"}, one),
         "deletion-vgg15-plain": Chapter("01_deletion", bare, one, ({"model": "vgg15-plain"},)),
     }
     for seed in range(1, SEEDS):

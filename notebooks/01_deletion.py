@@ -60,7 +60,7 @@ from helpers.sliders import picture, slider
 dataset: str = "digits"  # digits, cifar10 or folder:PATH (ImageNet: with model resnet200)
 model: str = "resnet"  # resnet, or resnet200 for images of 224 pixels
 depth: int = 110  # layers of the resnet, 6m + 2; 110 layers are 54 modules
-shortcuts: str = "subsample"  # at downsampling: subsample (no parameters) or projection
+shortcuts: str = "subsample"  # at downsampling: subsample (no parameters), projection or shared
 iterations: int = 0  # of training; 0: the book's own number for this data set; -1: the paper's
 checkpoint: str = ""  # a trained network's file; empty: the book's, or train one
 with_plain: bool = True  # compare with VGG-15, trained first (Figure 3); False: Figure 4

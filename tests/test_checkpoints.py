@@ -41,6 +41,15 @@ def test_round_trip(path, generator):
         assert found[name].dtype == tensor.dtype and torch.equal(found[name], tensor)
 
 
+def test_layers_that_are_in_two_places(path):
+    """Their tensors share memory, and come back under both names."""
+    layer = nn.BatchNorm2d(2)
+    checkpoints.write(path, nn.ModuleList([layer, layer]).state_dict(), {})
+    tensors, _ = checkpoints.read(path)
+    assert torch.equal(tensors["0.weight"], tensors["1.weight"]) and len(tensors) == 10
+    checkpoints.fill(nn.ModuleList([layer, layer]), tensors, path)
+
+
 def test_writing_again_replaces_the_file(path):
     for value in (1, 2):
         checkpoints.write(path, {"a": torch.tensor(value)}, {"n": value})

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import interventions, models
+from helpers import architectures, interventions, models
 
 N = 54
 
@@ -23,7 +23,7 @@ def zeroed(network, modules):
     return network
 
 
-@pytest.mark.parametrize("shortcuts", ["subsample", "projection"])
+@pytest.mark.parametrize("shortcuts", architectures.SHORTCUTS)
 @pytest.mark.parametrize("modules", [[0], [2], [5], [1, 2, 4], [5, 0, 0], [], list(range(6))])
 def test_deleting_equals_zeroing_the_last_convolution(
     new_network, images, untouched, modules, shortcuts
@@ -113,7 +113,7 @@ def test_stages_where_a_relu_is_part_of_the_skip():
         nn.Identity(),
         nn.ReLU(),
         nn.ReLU(),
-        nn.Sequential(nn.ReLU()),
+        nn.Sequential(nn.AvgPool2d(2)),
         nn.ReLU(),
     ]
     blocks = [models.ResidualModule(skip, nn.Identity()) for skip in skips]

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from helpers import interventions, linearised, models, paths
+from helpers import architectures, interventions, linearised, models, paths
 from helpers.linearised import SCALE, Linearised
 
 modes = pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
@@ -60,11 +60,11 @@ def farthest(found, expected):
     return max(map(distance, found[there], expected[there]))
 
 
-@pytest.fixture(params=["subsample", "projection", "deleted", "in both routes"])
+@pytest.fixture(params=[*architectures.SHORTCUTS, "deleted", "in both routes"])
 def network(request, new_network):
     """Six modules: what they do to the shape, and whether a gradient passes the skip unchanged."""
     kind = request.param
-    made = new_network(shortcuts="projection" if kind == "projection" else "subsample")
+    made = new_network(shortcuts=kind if kind in architectures.SHORTCUTS else "subsample")
     if kind == "deleted":
         return interventions.delete(made, [1, 2])
     if kind == "in both routes":

@@ -58,6 +58,7 @@ def one_by_one(variants, images, batch_size):
     [
         ("resnet", {"depth": 20}, torch.float64),
         ("resnet", {"shortcuts": "projection"}, torch.float32),
+        ("resnet", {"depth": 20, "shortcuts": "shared"}, torch.float32),
         ("vgg15", {}, torch.float32),
     ],
 )

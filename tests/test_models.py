@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from helpers import architectures, models
+from helpers import architectures, interventions, models
 from tests.toys import Times
 
 BASE = {"in_channels": 3, "classes": 10}
@@ -130,6 +130,7 @@ GATES = sum(2 * c_in + c_in * c_out + c_out for c_in, c_out in SHAPES)
     [
         ("resnet", BASE, 54, 1_727_962),
         ("resnet", BASE | {"shortcuts": "projection"}, 54, 1_730_522),
+        ("resnet", BASE | {"shortcuts": "shared"}, 54, 1_727_962),
         ("resnet200", {}, 66, 64_666_280),
         ("highway", BASE, 54, 1_730_522 + GATES),
         ("vgg15", BASE, 13, 3_456 + 256 + 13 * (128 * 128 * 9 + 256) + 1_290),
@@ -192,6 +193,32 @@ def test_two_modules_downsample(shortcuts, kind):
     network = architectures.build("resnet", 0, depth=20, shortcuts=shortcuts)
     kinds = [type(block.skip) for block in network.blocks]
     assert kinds == [nn.Identity] * 3 + [kind] + [nn.Identity] * 2 + [kind] + [nn.Identity] * 2
+
+
+def test_shared_pre_activation(new_network, images):
+    """In the first module of each stage both routes begin with the same batch norm and ReLU, which
+    it leaves when deleted.  A batch is counted once."""
+    network = new_network(depth=20, shortcuts="shared")
+    opening = [i for i, b in enumerate(network.blocks) if type(b) is models.SharedPreActivation]
+    assert opening == [0, 3, 6]
+    assert interventions.downsampling(network) == [3, 6]
+    assert interventions.stages(network) == [[1, 2], [4, 5], [7, 8]]
+    plain = new_network(depth=20)
+    assert parameters(network) == parameters(plain), "nothing is added"
+    x = network.stem(images)
+    for block, other in zip(network.blocks, plain.blocks, strict=True):
+        first, others = block.residual[:2], block.residual[2:]
+        if type(block) is models.SharedPreActivation:
+            z = first(x)
+            assert torch.equal(block(x), others(z) + other.skip(z))
+            assert torch.equal(block.skip(x), other.skip(z))
+            assert block.skip[0] is block.residual[0]
+        x = block(x)
+    before = [b.residual[0].num_batches_tracked.item() for b in network.blocks]
+    network.train()(images)
+    assert [b.residual[0].num_batches_tracked.item() for b in network.blocks] == [
+        number + 1 for number in before
+    ]
 
 
 def test_a_highway_network_is_a_resnet_with_gates():
@@ -283,7 +310,7 @@ def test_a_wrong_depth(model, depth):
 
 
 def test_wrong_names():
-    with pytest.raises(ValueError, match="shortcuts 'pool': expected 'subsample' or 'projection'"):
+    with pytest.raises(ValueError, match="shortcuts 'pool': expected one of subsample, projection"):
         architectures.build("resnet", 0, shortcuts="pool")
     with pytest.raises(ValueError, match="model 'alexnet': expected one of resnet, "):
         architectures.build("alexnet", 0)

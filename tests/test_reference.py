@@ -35,7 +35,7 @@ def test_names_of_networks():
     assert list(reference.networks(SIZES["short"])) == [
         "resnet110",
         *(f"{kind}-modules-{seed}" for seed in range(3) for kind in ("all", "23")),
-        *("stochastic-depth", "highway", "vgg15", "vgg15-plain", "projection"),
+        *("stochastic-depth", "highway", "vgg15", "vgg15-plain", "projection", "shared"),
         "23-modules-long",
     ]
 
@@ -80,6 +80,7 @@ def test_labels_of_the_short_study():
         "vgg15": "vgg15-s0",
         "vgg15-plain": "vgg15-plain-s0",
         "projection": "resnet110-projection-s0",
+        "shared": "resnet110-shared-s0",
         "23-modules-long": "resnet110-23active-s0",
     }
     assert found["resnet110"].iterations > found["all-modules-0"].iterations
@@ -97,6 +98,7 @@ def test_the_networks_that_are_compared_differ_in_one_thing(size):
     for name, change in (
         ("stochastic-depth", {"survival": 0.5}),
         ("projection", {"shortcuts": "projection"}),
+        ("shared", {"shortcuts": "shared"}),
         ("vgg15", {"model": "vgg15"}),
     ):
         assert vars(found[name]) == vars(base) | change
