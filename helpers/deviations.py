@@ -36,9 +36,10 @@ def length_of_training(rows: list[dict]) -> str:
     return table(["network", "recipe", "test error", "training took"], lines)
 
 
-def shortcuts(rows: list[dict]) -> str:
-    """Single deletions by kind of shortcut, for networks trained alike, and what B4 asks about."""
-    found = matched(rows, "deletion", FULL, FULL | {"shortcuts": "projection"})
+def shortcuts(rows: list[dict], kind: str) -> str:
+    """Single deletions with our shortcuts and with those of another kind, for networks trained
+    alike, and what B4 asks about."""
+    found = matched(rows, "deletion", FULL, FULL | {"shortcuts": kind})
     lines = [
         [*deletion(r, r["config"]["shortcuts"])[:4], *small_and_modest([r])[1][1].split("; ")]
         for r in found

@@ -40,7 +40,7 @@ def cells(table, line):
 
 @pytest.mark.parametrize(
     "tell",
-    ["length_of_training", "robustness", "shortcuts", "vgg", "gradient", "spared", "test_time"],
+    ["length_of_training", "robustness", "vgg", "gradient", "spared", "test_time"],
 )
 def test_without_rows_a_table_says_so(tell):
     assert getattr(deviations, tell)([]) == deviations.NOT_RECORDED
@@ -63,25 +63,28 @@ def test_trained_networks_are_in_order():
     assert found == [list(pair) for pair in zip("aab", lengths, strict=True)]
 
 
-def test_shortcuts_compares_networks_trained_alike():
+@pytest.mark.parametrize("kind", ["projection", "shared"])
+def test_shortcuts_compares_networks_trained_alike(kind):
     rows = [
         deletion(0.3),
         deletion(0.9, iterations=5850),
-        deletion(0.2, shortcuts="projection"),
+        deletion(0.2, shortcuts=kind),
+        deletion(0.5, shortcuts="another"),
     ]
-    found = deviations.shortcuts(rows)
+    found = deviations.shortcuts(rows, kind)
     assert len(found.split("\n")) == 4
     name, intact, median, worst, down, others = cells(found, 0)
     assert (name, intact, median, worst) == ("subsample", "10.00%", "1.00 pt", "20.00 pt")
     assert (down, others) == ("mean 20.00 pt", "90th percentile of the others 1.00 pt")
-    assert cells(found, 1)[0] == "projection" and cells(found, 1)[3] == "10.00 pt"
+    assert cells(found, 1)[0] == kind and cells(found, 1)[3] == "10.00 pt"
 
 
 @pytest.mark.parametrize("other", [{"recipe": "paper"}, {"depth": 20}, {"learning_rate": 0.2}])
 def test_shortcuts_of_networks_that_were_not_trained_alike_are_not_compared(other):
     """As many iterations are not enough."""
     rows = [deletion(0.3), deletion(0.2, **{"shortcuts": "projection"} | other)]
-    assert deviations.shortcuts(rows) == deviations.NOT_RECORDED
+    assert deviations.shortcuts(rows, "projection") == deviations.NOT_RECORDED
+    assert deviations.shortcuts([], "shared") == deviations.NOT_RECORDED
 
 
 def test_robustness_by_length_of_training():
