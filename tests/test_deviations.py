@@ -188,7 +188,7 @@ def test_sentences():
     assert "from 2.0e-01 on a path of one module to 1.3e-12 on one of 17. (B9, *the" in norms
     assert "its length*: **reproduced**; B8, *error" in norms and norms.endswith("**not run**.)")
     assert "costs 1.00 points" in one and "20.0 at most" in one and "85% or more" in one
-    assert one.endswith(" More than 10 points: modules 4 (downsampling: 4).")
+    assert one.endswith(" More than 10 points: module 4 (downsampling: 4).")
     for told in (one, many, norms, gradient):
         assert "(short recipe, 1,560 iterations)" in told or "; short recipe, 1,560" in told
     assert "11% after 1, 15% after 5, 20% after 10, 30% after 20" in many

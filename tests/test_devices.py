@@ -70,8 +70,9 @@ def test_resolve(monkeypatch, fast, meant):
 
 
 def test_describe(monkeypatch):
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     monkeypatch.setattr(devices.platform, "machine", lambda: "riscv")
-    assert devices.describe("cpu") == "cpu (riscv, 3 threads)"
+    for threads, expected in ((3, "cpu (riscv, 3 threads)"), (1, "cpu (riscv, 1 thread)")):
+        monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
+        assert devices.describe("cpu") == expected
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Abacus 9")
     assert devices.describe(torch.device("cuda")) == "cuda (Abacus 9)"

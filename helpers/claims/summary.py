@@ -33,7 +33,8 @@ def deletion(rows: list[dict]) -> str:
     )
     if dear := [i + 1 for i in np.flatnonzero(cost > DEAR)]:
         down = listed([i + 1 for i in residual["value"]["downsampling"]])
-        found += f" More than {DEAR} points: modules {listed(dear)} (downsampling: {down})."
+        which = f"module{'s' * (len(dear) > 1)} {listed(dear)}"
+        found += f" More than {DEAR} points: {which} (downsampling: {down})."
     return found
 
 
