@@ -21,7 +21,7 @@
 # paths sits mostly below half the network's depth, training makes it deeper and deeper, and the force
 # behind that is the scaling that batch normalisation introduces. They measured no gradients of
 # paths. Here they are measured, exactly and by length ({doc}`04_path_gradients`), at several times of
-# one training run.
+# a training run. Three runs are recorded, which differ in their seeds; the first is shown.
 #
 # Three rules, for three of their statements, were fixed before the runs: the *mean length*
 # $\sum_k k\, \text{share}_k$ says how deep the ensemble is, with every path and every cancellation
@@ -170,12 +170,16 @@ slider("iteration", pictures)
 # %% tags=["remove-input"]
 Markdown(claims.sources([shown], [] if shown else [dynamics]))
 
-# %% mystnb={"image": {"alt": "Mean path length of the gradient against the training iteration, a line with a dot for each time, below a dotted line at half the number of modules."}, "figure": {"name": "fig-mean-length", "caption": "The mean path length of the gradient, by exact share, over a training run. Above: recorded, 54 modules, CIFAR-10. Below: measured on this machine, on the data set named above."}}
-here = times, mean_length(shares), n
+# %% mystnb={"image": {"alt": "Mean path length of the gradient against the training iteration, a line with a dot for each time, and thin ones for other seeds, below a dotted line at half the number of modules."}, "figure": {"name": "fig-mean-length", "caption": "The mean path length of the gradient, by exact share, over a training run. Above: recorded, 54 modules, CIFAR-10, three seeds. Below: measured on this machine, on the data set named above."}}
+here, runs = (times, mean_length(shares), n), claims.runs(recorded, "dynamics", **claims.FULL)
 if shown:
-    there = (*there[:1], mean_length(there[1]), len(there[1][0]) - 1)
+    others = [mean_length(run["value"]["shares"]) for run in runs[1:]]
+    there = (*there[:1], mean_length(there[1]), len(there[1][0]) - 1, others)
 fig, axes = figures.both(figures.mean_length, there, here)
 plt.show()
+
+# %% tags=["remove-input"]
+Markdown(claims.sources(runs, [dynamics]))
 
 # %% tags=["remove-input"]
 Markdown(summary.told(summary.dynamics(recorded)))

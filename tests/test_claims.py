@@ -586,8 +586,30 @@ def test_welch_where_seeds_agree():
 
 def test_spread_over_seeds():
     """Mean and standard deviation with n - 1: of 1, 2, 3 it is 1."""
-    assert claims.training.spread(np.array([1.0, 2.0, 3.0])) == "2.00 ± 1.00%"
-    assert claims.training.spread(np.array([6.1])) == "6.10%"
+    assert claims.rows.spread([1.0, 2.0, 3.0], "%") == "2.00 ± 1.00%"
+    assert claims.rows.spread(np.array([6.1])) == "6.10"
+
+
+def test_runs_are_those_of_the_longest_recipe_by_their_seeds():
+    rows = [
+        start({10: 1}, iterations=length) | {"seed": s} for length, s in ((9, 2), (5, 0), (9, 1))
+    ]
+    found = claims.runs(rows, "dynamics", **claims.FULL)
+    assert [(r["config"]["iterations"], r["seed"]) for r in found] == [(9, 1), (9, 2)]
+    assert claims.example(rows, "dynamics", **claims.FULL) == found[0]
+    assert claims.runs(rows, "scaling", **claims.FULL) == []
+
+
+def test_courses_of_training_are_told_with_their_spread():
+    rows = [course(*means) | {"seed": s} for s, means in enumerate(((5, 4), (7, 4)))]
+    found = claims.judge("L2", rows)
+    assert (
+        found.ours == "mean length 6.00 ± 1.41 before, 4.00 ± 0.00 after training, Spearman -1.00"
+    )
+    assert found.samples == "2 times, 64 images, 2 networks"
+    assert claims.judge("L1", rows).ours.endswith("mean length 6.00 ± 1.41")
+    one = claims.judge("L1", rows[:1])
+    assert one.ours.endswith("mean length 5.00") and one.samples == "64 images, 1 network"
 
 
 def test_compared_networks_are_paired_by_seed():

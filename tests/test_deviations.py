@@ -205,6 +205,10 @@ def test_sentences():
     )
     assert "from 4.0 to 8.0 modules; it is longest, 8.0, after 1,560" in dynamics
     assert "carry 0% of the gradient, after 1,560 iterations 75% (least 0%)" in dynamics
+    again = row("dynamics", {"iterations": [0, 1560], "shares": shares[::-1].tolist()}, seed=1)
+    assert summary.dynamics([*rows, again]) == (
+        f"{dynamics} In 2 runs with seeds of their own it goes from 6.00 ± 2.83 to 6.00 ± 2.83."
+    )
 
 
 def test_modules_that_are_dear_alone_are_named():

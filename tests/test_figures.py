@@ -218,6 +218,18 @@ def test_mean_length_lies_below_half_the_modules(ax):
     assert right - left > 10, "the start has a place of its own"
 
 
+def test_mean_length_in_other_runs_is_named_once(ax):
+    means, others = np.linspace(2, 1, 8), [[1] * 8, [2] * 8]
+    figures.mean_length(ax, TIMES, means, 4, others)
+    names = [line.get_label() for line in ax.lines]
+    assert names[:3] == [
+        "the same, other seeds",
+        "_the same, other seeds",
+        "mean length, by exact share",
+    ]
+    assert [line.get_ydata().tolist() for line in ax.lines[:2]] == others
+
+
 def test_exchanged_scales_shows_four_networks(ax):
     DRAW["exchanged_scales"](ax)
     found = {name: curve(ax, name)[1].tolist() for name in ax.get_legend_handles_labels()[1]}

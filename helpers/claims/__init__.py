@@ -18,6 +18,7 @@ from helpers.claims.rows import (
     examples,
     matched,
     recipe,
+    runs,
     several,
 )
 from helpers.results import provenance
@@ -34,6 +35,7 @@ __all__ = [
     "live",
     "matched",
     "report",
+    "runs",
     "scorecard",
     "sentence",
     "sources",

@@ -7,7 +7,7 @@ exact share of the gradient, and the mean length is sum_k k share_k; both count 
 import numpy as np
 from scipy import stats
 
-from helpers.claims.rows import FULL, Claim, Finding, select, several
+from helpers.claims.rows import FULL, Claim, Finding, select, several, spread
 
 
 def mean_length(shares) -> np.ndarray:
@@ -19,21 +19,24 @@ def mean_length(shares) -> np.ndarray:
 def _l1(rows):
     found = select(rows, "dynamics", "the gradient over training", **FULL)
     # (snapshots, n + 1) -> (n + 1,): the start, mean over networks.
-    shares = np.mean([r["value"]["shares"][0] for r in found], axis=0)
-    n, weight = len(shares) - 1, np.abs(shares)
+    each = [r["value"]["shares"][0] for r in found]
+    shares = np.mean(each, axis=0)
+    n, weight, mean = len(shares) - 1, np.abs(shares), float(mean_length(shares))
     short = weight[: (n + 1) // 2].sum() / weight.sum()
-    mean = float(mean_length(shares))
-    ours = f"{100 * short:.1f}% below {n / 2:g} modules before training, mean length {mean:.2f}"
-    return Finding(short > 0.5 and mean < n / 2, ours, f"{found[0]['samples']} images", found)
+    told = f"mean length {spread(mean_length(each))}"
+    ours = f"{100 * short:.1f}% below {n / 2:g} modules before training, {told}"
+    return Finding(short > 0.5 and mean < n / 2, ours, samples(found), found)
 
 
 def _l2(rows):
     found = select(rows, "dynamics", "the gradient over training", **FULL)
-    means = np.mean([mean_length(r["value"]["shares"]) for r in found], axis=0)
+    each = np.array([mean_length(r["value"]["shares"]) for r in found])
+    means = each.mean(0)
     rank = stats.spearmanr(found[0]["value"]["iterations"], means).statistic
-    ours = f"mean length {means[0]:.2f} before, {means[-1]:.2f} after training, Spearman {rank:.2f}"
-    samples = f"{len(means)} times, {found[0]['samples']} images, {several(len(found), 'network')}"
-    return Finding(rank >= 0.9 and means[-1] - means[0] >= 1, ours, samples, found)
+    before, after = spread(each[:, 0]), spread(each[:, -1])
+    ours = f"mean length {before} before, {after} after training, Spearman {rank:.2f}"
+    basis = f"{len(means)} times, {samples(found)}"
+    return Finding(rank >= 0.9 and means[-1] - means[0] >= 1, ours, basis, found)
 
 
 def _l3(rows):
@@ -54,7 +57,12 @@ def _l3(rows):
         f"{100 * taken_off:.0f}% (taken off); mean length {start:.2f} before, {end:.2f} after, "
         f"{scales_only:.2f} with the scales alone, {weights_only:.2f} with all but the scales"
     )
-    return Finding(covered >= 0.5, ours, f"{found[0]['samples']} images", found)
+    return Finding(covered >= 0.5, ours, samples(found), found)
+
+
+def samples(rows: list[dict]) -> str:
+    """On how much these rows rest, in words."""
+    return f"{rows[0]['samples']} images, {several(len(rows), 'network')}"
 
 
 LEDGER = {

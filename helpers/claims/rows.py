@@ -1,8 +1,10 @@
 """What the claims about trained networks share: a claim, and the rows it is judged from."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
+
+import numpy as np
 
 
 class Missing(LookupError):
@@ -119,10 +121,16 @@ def pairs(
     raise Missing(f"no rows of {experiment} with {least} or more seeds of both kinds by one recipe")
 
 
-def example(rows: list[dict], experiment: str, **wanted) -> dict | None:
-    """Of the rows that `select` would give, the first seed's, to be shown; None without rows."""
+def runs(rows: list[dict], experiment: str, **wanted) -> list[dict]:
+    """The rows that `select` would give, to be shown, in the order of their seeds; empty without
+    rows."""
     found = by_recipe(matching(rows, experiment, **wanted))
-    return min(found[0], key=lambda row: row["seed"]) if found else None
+    return sorted(found[0], key=lambda row: row["seed"]) if found else []
+
+
+def example(rows: list[dict], experiment: str, **wanted) -> dict | None:
+    """The first of the `runs`; None without rows."""
+    return next(iter(runs(rows, experiment, **wanted)), None)
 
 
 def examples(rows: list[dict], experiment: str, *kinds: dict) -> list[dict]:
@@ -138,6 +146,13 @@ def matched(rows: list[dict], experiment: str, one: dict, other: dict) -> list[d
     except Missing:
         return []
     return [min(kind, key=lambda row: row["seed"]) for kind in found]
+
+
+def spread(values: Sequence[float], unit: str = "") -> str:
+    """The mean and, of several, the standard deviation over networks: "11.35 ± 0.28"."""
+    values = np.asarray(values)
+    deviation = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
+    return f"{values.mean():.2f}{deviation}{unit}"
 
 
 def several(count: int, thing: str) -> str:

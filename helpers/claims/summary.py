@@ -8,8 +8,8 @@ from helpers.claims import LEDGER, judge
 from helpers.claims.dynamics import mean_length
 from helpers.claims.gradients import decay, product_shares
 from helpers.claims.lesions import costs
-from helpers.claims.rows import FULL, PLAIN, example, recipe, several
-from helpers.claims.training import comparisons, spread
+from helpers.claims.rows import FULL, PLAIN, example, recipe, runs, several, spread
+from helpers.claims.training import comparisons
 
 DEAR = 10  # Points of test error: more than B3 allows an ordinary module to cost.
 
@@ -86,7 +86,7 @@ def training(rows: list[dict]) -> str:
     """Training on all modules and on 23 of them, for each length of training."""
     told = []
     for errors, found in reversed(comparisons(rows, 23)):
-        kinds = ", ".join(f"{name} {spread(100 * np.array(e))}" for name, e in errors.items())
+        kinds = ", ".join(f"{name} {spread(100 * np.array(e), '%')}" for name, e in errors.items())
         networks = several(len(found) // 2, "seed")
         told.append(f"after {found[0]['config']['iterations']:,} iterations ({networks}): {kinds}")
     return f"Test error {'; '.join(told)}." if told else ""
@@ -94,17 +94,24 @@ def training(rows: list[dict]) -> str:
 
 def dynamics(rows: list[dict]) -> str:
     """The mean path length and the share of the effective paths over training."""
-    row = example(rows, "dynamics", **FULL)
-    if not row:
+    courses = runs(rows, "dynamics", **FULL)
+    if not courses:
         return ""
+    row = courses[0]
     shares, times = np.array(row["value"]["shares"]), row["value"]["iterations"]
     means, inside = mean_length(shares), 100 * shares[:, 5:18].sum(1)
     low, high = times[means.argmin()], times[means.argmax()]
+    each = np.array([mean_length(r["value"]["shares"]) for r in courses])
+    all_of_them = (
+        f" In {len(courses)} runs with seeds of their own it goes from {spread(each[:, 0])} to "
+        f"{spread(each[:, -1])}."
+    )
     return (
         f"Before training, paths of 5 to 17 modules carry {inside[0]:.0f}% of the gradient, after "
         f"{times[-1]:,} iterations {inside[-1]:.0f}% (least {inside.min():.0f}%). The mean length "
         f"goes from {means[0]:.1f} to {means[-1]:.1f} modules; it is longest, {means.max():.1f}, "
         f"after {high:,} iterations and shortest, {means.min():.1f}, after {low:,}."
+        f"{all_of_them if len(courses) > 1 else ''}"
     )
 
 

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from scipy import stats
 
-from helpers.claims.rows import FULL, Claim, Finding, alike, pairs, recipe, select, several
+from helpers.claims.rows import FULL, Claim, Finding, alike, pairs, recipe, select, several, spread
 
 
 def welch(a: np.ndarray, b: np.ndarray) -> float:
@@ -26,12 +26,6 @@ def welch(a: np.ndarray, b: np.ndarray) -> float:
 def errors(found: list[dict]) -> np.ndarray:
     """Test errors in %, one a network."""
     return 100 * np.array([r["value"]["error"] for r in found])
-
-
-def spread(values: np.ndarray) -> str:
-    """Mean and, of several, the standard deviation over seeds."""
-    deviation = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
-    return f"{values.mean():.2f}{deviation}%"
 
 
 def comparisons(rows: list[dict], active: int) -> list[tuple[dict[str, list[float]], list[dict]]]:
@@ -68,7 +62,14 @@ def by_length_of_training(rows: list[dict], active: int) -> str:
         steps, n = shown[0]["config"]["iterations"], shown[0]["value"]["modules"]
         gap, seeds = some.mean() - every.mean(), several(len(every), "seed")
         updates = f"{steps:,} and {steps * active / n:,.0f}"
-        cells = (recipe(shown[0]), spread(every), spread(some), f"{gap:.2f} pt", updates, seeds)
+        cells = (
+            recipe(shown[0]),
+            spread(every, "%"),
+            spread(some, "%"),
+            f"{gap:.2f} pt",
+            updates,
+            seeds,
+        )
         lines.append(f"| {' | '.join(cells)} |")
     if not found:
         return ""
@@ -81,7 +82,7 @@ def _b1(rows):
     found = select(on_cifar, "training", "ResNet-110 trained on CIFAR-10", depth=110, **FULL)
     ours = errors(found)
     return Finding(
-        abs(ours.mean() - 6.10) <= 0.5, spread(ours), f"{several(len(ours), 'seed')}", found
+        abs(ours.mean() - 6.10) <= 0.5, spread(ours, "%"), f"{several(len(ours), 'seed')}", found
     )
 
 
@@ -92,7 +93,7 @@ def _b12(rows):
     a, b = errors(every), errors(some)
     difference, p = b.mean() - a.mean(), welch(a, b)
     n = some[0]["value"]["modules"]
-    ours = f"{spread(b)} with {m} of {n}, {spread(a)} with all; Welch p = {p:.2g}"
+    ours = f"{spread(b, '%')} with {m} of {n}, {spread(a, '%')} with all; Welch p = {p:.2g}"
     samples = f"{len(b)} and {several(len(a), 'seed')}"
     return Finding(abs(difference) <= 0.5 or p > 0.05, ours, samples, every + some)
 

@@ -1,5 +1,6 @@
 """Plots of the gradient by path length: Figures 6b and 6c, and their course in training."""
 
+from collections.abc import Sequence
 from math import comb
 
 import matplotlib.pyplot as plt
@@ -70,8 +71,16 @@ def dynamics(ax: Axes, iterations: list[int], shares: list[list[float]]) -> Axes
     return ax
 
 
-def mean_length(ax: Axes, iterations: list[int], means: list[float], n: int) -> Axes:
-    """The mean path length of the gradient over the course of training, n modules."""
+def mean_length(
+    ax: Axes, iterations: list[int], means: list[float], n: int, others: Sequence[list[float]] = ()
+) -> Axes:
+    """The mean path length of the gradient over the course of training, n modules.
+
+    `others`: the means in other runs, at the same iterations.
+    """
+    for number, other in enumerate(others):
+        name = "_" * (number > 0) + "the same, other seeds"
+        ax.plot(iterations, other, color=GREY, marker="o", ms=2.5, lw=1, ls="--", label=name)
     ax.plot(iterations, means, color=BLUE, marker="o", ms=4, label="mean length, by exact share")
     ax.axhline(n / 2, color=GREY, lw=1, ls=":", label="mean of all paths, n / 2")
     # Linear up to the first iteration, so that the start has a place.
