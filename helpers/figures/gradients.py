@@ -78,10 +78,11 @@ def mean_length(
 
     `others`: the means in other runs, at the same iterations.
     """
+    ax.plot(iterations, means, color=BLUE, marker="o", ms=4, label="mean length, by exact share")
     for number, other in enumerate(others):
         name = "_" * (number > 0) + "the same, other seeds"
-        ax.plot(iterations, other, color=GREY, marker="o", ms=2.5, lw=1, ls="--", label=name)
-    ax.plot(iterations, means, color=BLUE, marker="o", ms=4, label="mean length, by exact share")
+        style = {"color": GREY, "marker": "o", "ms": 2.5, "lw": 1, "ls": "--", "zorder": 1.5}
+        ax.plot(iterations, other, **style, label=name)
     ax.axhline(n / 2, color=GREY, lw=1, ls=":", label="mean of all paths, n / 2")
     # Linear up to the first iteration, so that the start has a place.
     first, last = max(1, iterations[1]), iterations[-1]
