@@ -51,8 +51,8 @@ def bottleneck_residual(c_in: int, c_out: int, stride: int) -> nn.Module:
 
 
 def shortcut(kind: str, c_in: int, c_out: int, stride: int) -> nn.Module:
-    """The skip connection: identity, or where sizes change a projection or, by any other of the
-    `SHORTCUTS`, every second pixel."""
+    """The skip connection: the identity; where sizes change, a convolution for "projection" and
+    every second pixel otherwise."""
     if stride == 1 and c_in == c_out:
         return nn.Identity()
     if kind == "projection":

@@ -13,8 +13,6 @@ from helpers.models import Network
 # A ReLU stands in both routes where blocks end in one (see `unravel`): what it gets is the sum
 # before it, so that a module without one would take that for something else.
 KEEP_SHAPE = (nn.Identity, nn.ReLU)
-# What a skip connection may begin with, and keep the shape (`models.SharedPreActivation`).
-PRE_ACTIVATION = (nn.BatchNorm2d, nn.ReLU)
 
 
 def delete(network: Network, modules: list[int]) -> Network:
@@ -51,8 +49,9 @@ def downsampling(network: Network) -> list[int]:
     """Indices of the modules whose skip connection may change the shape."""
 
     def keeps_shape(skip: nn.Module) -> bool:
+        # A skip connection may begin with batch norm and ReLU (`models.SharedPreActivation`).
         layers = skip if type(skip) is nn.Sequential else [skip]
-        return all(type(layer) in (*KEEP_SHAPE, *PRE_ACTIVATION) for layer in layers)
+        return all(type(layer) in (*KEEP_SHAPE, nn.BatchNorm2d) for layer in layers)
 
     return [i for i, block in enumerate(network.blocks) if not keeps_shape(block.skip)]
 

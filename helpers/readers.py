@@ -84,7 +84,7 @@ def find_cifar10(root: Path) -> None:
         raise DataError(
             f"CIFAR-10 is not under {root} and could not be downloaded ({problem}): set DATA_DIR "
             "to a folder that holds cifar-10-batches-bin or cifar-10-batches-py"
-        ) from None  # The message says it; a page of the network's own errors says no more.
+        ) from None  # A page of errors of the connection would bury this one.
 
 
 def folder_places(root: Path) -> dict[str, Path]:

@@ -78,7 +78,7 @@ def chapters(size: Size) -> dict[str, Chapter]:
     spared = lesions | {"n_images": 1, "with_plain": False, "spare_downsampling": True}
     # Single deletions and nothing else.
     single = {"n_images": size.compared, "max_deleted": 1, "n_draws": 1, "n_images_random": 1}
-    shortcuts = others | single | {"with_plain": False}
+    alone = others | single | {"with_plain": False}
     bare = others | single | {"plain_model": "vgg15-plain"}
     swaps = main | {"n_images": size.random, "n_draws": 50}
     deep = others | {"depth": 110}
@@ -104,13 +104,14 @@ def chapters(size: Size) -> dict[str, Chapter]:
         "effective": Chapter("05_effective_paths", deep, ("test_time",)),
         "gradients-at-image": Chapter("04_path_gradients", at_image, gradients),
         "deletion-spared": Chapter("01_deletion", spared, several),
-        "deletion-projection": Chapter("01_deletion", shortcuts | {"shortcuts": "projection"}, one),
-        "deletion-shared": Chapter("01_deletion", shortcuts | {"shortcuts": "shared"}, one),
+        "deletion-projection": Chapter("01_deletion", alone | {"shortcuts": "projection"}, one),
+        "deletion-shared": Chapter("01_deletion", alone | {"shortcuts": "shared"}, one),
         "deletion-vgg15-plain": Chapter("01_deletion", bare, one, ({"model": "vgg15-plain"},)),
     }
     for seed in range(1, SEEDS):
         again = found["dynamics"].parameters | {"seed": seed}
         found[f"dynamics-{seed}"] = replace(found["dynamics"], parameters=again)
+        found[f"deletion-{seed}"] = Chapter("01_deletion", alone | {"seed": seed}, one)
     if not is_main:
         long = deep | main | {"n_seeds": 1}
         found["effective-long"] = Chapter("05_effective_paths", long, ("test_time",))
