@@ -5,8 +5,8 @@ import numpy as np
 from helpers import architectures, interventions
 from helpers.claims.dynamics import mean_length
 from helpers.claims.gradients import decay, product_shares
-from helpers.claims.lesions import costs, small_and_modest
-from helpers.claims.rows import FULL, PLAIN, example, matched, matching, recipe
+from helpers.claims.lesions import DEAR, costs, dear, small_and_modest
+from helpers.claims.rows import FULL, PLAIN, example, listed, matched, matching, recipe
 from helpers.recipes import LEARNING_RATES
 
 NOT_RECORDED = "*Not recorded yet.*"
@@ -48,9 +48,15 @@ def shortcuts(rows: list[dict], kind: str) -> str:
 
 
 def robustness(rows: list[dict]) -> str:
-    """Single deletions from networks that differ in how long they were trained."""
-    found = sorted(matching(rows, "deletion", **FULL), key=lambda r: r["config"]["iterations"])
-    return table(DELETION_HEAD, [deletion(r, r["model"]) for r in found])
+    """Single deletions from networks that differ in how long they were trained, and their seeds."""
+    found = matching(rows, "deletion", **FULL)
+    found.sort(key=lambda r: (r["config"]["iterations"], r["seed"]))
+    lines = []
+    for r in found:
+        *cells, _, images, trained = deletion(r, r["model"])
+        lines.append([*cells, listed(dear(costs([r]))), images, trained])
+    more = f"modules that cost more than {DEAR} pt"
+    return table([*DELETION_HEAD[:4], more, *DELETION_HEAD[5:]], lines)
 
 
 def vgg(rows: list[dict]) -> str:

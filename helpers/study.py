@@ -59,6 +59,8 @@ def networks(size: Size) -> dict[str, TrainConfig]:
         "vgg15-plain": reference(**some, model="vgg15-plain"),
         "projection": reference(**some, shortcuts="projection"),
         "shared": reference(**some, shortcuts="shared"),
+        "stochastic-depth-1": reference(**some, survival=0.5, seed=1),
+        "stochastic-depth-2": reference(**some, survival=0.5, seed=2),
         "23-modules-long": reference("cifar10", size.main, active=23),
     }
     # At the paper's size all are trained as long as the main network, and some are the same.

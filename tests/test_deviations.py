@@ -87,10 +87,12 @@ def test_shortcuts_of_networks_that_were_not_trained_alike_are_not_compared(othe
     assert deviations.shortcuts([], "shared") == deviations.NOT_RECORDED
 
 
-def test_robustness_by_length_of_training():
-    rows = [deletion(0.2, iterations=5850), deletion(0.3)]
+def test_robustness_by_length_of_training_and_seed():
+    """One module costs the most; only more than 10 points make it dear."""
+    rows = [deletion(0.2, iterations=5850), deletion(0.3) | {"seed": 1}, deletion(0.4)]
     found = deviations.robustness(rows)
-    assert [cells(found, i)[3] for i in (0, 1)] == ["20.00 pt", "10.00 pt"]
+    assert [cells(found, i)[3] for i in range(3)] == ["30.00 pt", "20.00 pt", "10.00 pt"]
+    assert [cells(found, i)[4] for i in range(3)] == ["4", "4", "none"]
 
 
 def test_vgg_with_and_without_batch_norm():

@@ -5,11 +5,18 @@ from scipy import stats
 
 from helpers.claims.rows import FULL, PLAIN, Claim, Finding, Missing, select, several
 
+DEAR = 10  # Points of test error: more than B3 allows an ordinary module to cost.
+
 
 def costs(found: list[dict]) -> np.ndarray:
     """Cost in pt of deleting each module, from rows of single deletions, mean over networks."""
     values = [r["value"] for r in found]
     return np.mean([100 * (np.array(v["errors"]) - v["intact"]) for v in values], axis=0)
+
+
+def dear(cost: np.ndarray) -> list[int]:
+    """The modules, counted from 1, that cost more than `DEAR` points alone."""
+    return [int(i) + 1 for i in np.flatnonzero(cost > DEAR)]
 
 
 def small_and_modest(found: list[dict]) -> tuple[tuple[bool, str], tuple[bool, str]]:

@@ -155,6 +155,12 @@ def spread(values: Sequence[float], unit: str = "") -> str:
     return f"{values.mean():.2f}{deviation}{unit}"
 
 
+def listed(things: list) -> str:
+    """Things as words: "1, 5 and 19"; "none"."""
+    *some, last = map(str, things or ["none"])
+    return f"{', '.join(some)} and {last}" if some else last
+
+
 def several(count: int, thing: str) -> str:
     """A number and what it counts: "1 seed", "3 seeds"."""
     return f"{count} {thing}{'s' * (count != 1)}"

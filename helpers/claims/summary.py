@@ -7,17 +7,9 @@ import numpy as np
 from helpers.claims import LEDGER, judge
 from helpers.claims.dynamics import mean_length
 from helpers.claims.gradients import decay, product_shares
-from helpers.claims.lesions import costs
-from helpers.claims.rows import FULL, PLAIN, example, recipe, runs, several, spread
+from helpers.claims.lesions import DEAR, costs, dear
+from helpers.claims.rows import FULL, PLAIN, example, listed, recipe, runs, several, spread
 from helpers.claims.training import comparisons
-
-DEAR = 10  # Points of test error: more than B3 allows an ordinary module to cost.
-
-
-def listed(things: list) -> str:
-    """Things as words: "1, 5 and 19"."""
-    *some, last = map(str, things)
-    return f"{', '.join(some)} and {last}" if some else last
 
 
 def deletion(rows: list[dict]) -> str:
@@ -31,9 +23,9 @@ def deletion(rows: list[dict]) -> str:
         f"points of test error at the median and {cost.max():.1f} at most; deleting any layer of "
         f"VGG-15 ({recipe(plain)}) leaves an error of {100 * min(value['errors']):.0f}% or more."
     )
-    if dear := [i + 1 for i in np.flatnonzero(cost > DEAR)]:
+    if alone := dear(cost):
         down = listed([i + 1 for i in residual["value"]["downsampling"]])
-        which = f"module{'s' * (len(dear) > 1)} {listed(dear)}"
+        which = f"module{'s' * (len(alone) > 1)} {listed(alone)}"
         found += f" More than {DEAR} points: {which} (downsampling: {down})."
     return found
 
