@@ -52,15 +52,14 @@ def networks(size: Size) -> dict[str, TrainConfig]:
     for seed in range(SEEDS):
         found[f"all-modules-{seed}"] = reference(**some, seed=seed)
         found[f"23-modules-{seed}"] = reference(**some, seed=seed, active=23)
+        stochastic = "stochastic-depth" + f"-{seed}" * (seed > 0)
+        found[stochastic] = reference(**some, seed=seed, survival=0.5)
     found |= {
-        "stochastic-depth": reference(**some, survival=0.5),
         "highway": reference("cifar10", size.highway, model="highway"),
         "vgg15": reference(**some, model="vgg15"),
         "vgg15-plain": reference(**some, model="vgg15-plain"),
         "projection": reference(**some, shortcuts="projection"),
         "shared": reference(**some, shortcuts="shared"),
-        "stochastic-depth-1": reference(**some, survival=0.5, seed=1),
-        "stochastic-depth-2": reference(**some, survival=0.5, seed=2),
         "23-modules-long": reference("cifar10", size.main, active=23),
     }
     # At the paper's size all are trained as long as the main network, and some are the same.
@@ -111,9 +110,13 @@ def chapters(size: Size) -> dict[str, Chapter]:
         "deletion-vgg15-plain": Chapter("01_deletion", bare, one, ({"model": "vgg15-plain"},)),
     }
     for seed in range(1, SEEDS):
-        again = found["dynamics"].parameters | {"seed": seed}
-        found[f"dynamics-{seed}"] = replace(found["dynamics"], parameters=again)
-        found[f"deletion-{seed}"] = Chapter("01_deletion", alone | {"seed": seed}, one)
+        course, again = found["dynamics"], alone | {"seed": seed}
+        stochastic = again | {"survival": 0.5}
+        found |= {
+            f"dynamics-{seed}": replace(course, parameters=course.parameters | {"seed": seed}),
+            f"deletion-{seed}": Chapter("01_deletion", again, one),
+            f"deletion-stochastic-depth-{seed}": Chapter("01_deletion", stochastic, one),
+        }
     if not is_main:
         long = deep | main | {"n_seeds": 1}
         found["effective-long"] = Chapter("05_effective_paths", long, ("test_time",))

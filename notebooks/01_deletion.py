@@ -61,6 +61,7 @@ dataset: str = "digits"  # digits, cifar10 or folder:PATH (ImageNet: with model 
 model: str = "resnet"  # resnet, or resnet200 for images of 224 pixels
 depth: int = 110  # layers of the resnet, 6m + 2; 110 layers are 54 modules
 shortcuts: str = "subsample"  # at downsampling: subsample (no parameters), projection or shared
+survival: float = 1.0  # in training, of the last module's residual (stochastic depth; 1: off)
 iterations: int = 0  # of training; 0: the book's own number for this data set; -1: the paper's
 checkpoint: str = ""  # a trained network's file; empty: the book's, or train one
 with_plain: bool = True  # compare with VGG-15, trained first (Figure 3); False: Figure 4
@@ -90,7 +91,7 @@ parameters.check(In)  # noqa: F821
 # %% tags=["nbval-ignore-output"]
 data = load(dataset, image_size=image_size)
 folder, rows_file = root / runs_dir / "checkpoints", root / runs_dir / "results/01_deletion.jsonl"
-settings = {"model": model, "depth": depth, "shortcuts": shortcuts, "seed": seed}
+settings = {"model": model, "depth": depth, "shortcuts": shortcuts, "survival": survival, "seed": seed}
 config = reference(dataset, iterations, **settings)
 network, path = training.trained(config, data, folder, checkpoint, progress=Progress(config.label))
 subjects = [(network, config, path)]

@@ -174,6 +174,11 @@ plt.show()
 Markdown(claims.sources(shown, list(live.values())))
 
 # %% [markdown]
+# The figure shows one network of each kind. Networks that differ in their seeds alone do not agree on
+# the module that is dearest ({doc}`../deviations`); the verdict below takes the mean over all that are
+# recorded.
+
+# %% [markdown]
 # ## Gates of a highway network
 #
 # A highway module computes $f(x)\, t(x) + x\,(1 - t(x))$. The gate $t$ is learned. At $t = 0.5$ both

@@ -34,8 +34,10 @@ every_chapter = pytest.mark.parametrize(("size", "chapter"), PARTS.values(), ids
 def test_names_of_networks():
     assert list(reference.networks(SIZES["short"])) == [
         "resnet110",
-        *(f"{kind}-modules-{seed}" for seed in range(3) for kind in ("all", "23")),
-        *("stochastic-depth", "highway", "vgg15", "vgg15-plain", "projection", "shared"),
+        *("all-modules-0", "23-modules-0", "stochastic-depth"),
+        *("all-modules-1", "23-modules-1", "stochastic-depth-1"),
+        *("all-modules-2", "23-modules-2", "stochastic-depth-2"),
+        *("highway", "vgg15", "vgg15-plain", "projection", "shared"),
         "23-modules-long",
     ]
 
@@ -76,6 +78,8 @@ def test_labels_of_the_short_study():
         "23-modules-1": "resnet110-23active-s1",
         "23-modules-2": "resnet110-23active-s2",
         "stochastic-depth": "resnet110-survival0.5-s0",
+        "stochastic-depth-1": "resnet110-survival0.5-s1",
+        "stochastic-depth-2": "resnet110-survival0.5-s2",
         "highway": "highway110-s0",
         "vgg15": "vgg15-s0",
         "vgg15-plain": "vgg15-plain-s0",
@@ -135,7 +139,8 @@ def test_a_chapter_records_what_its_notebook_measures(size, chapter):
 def needed(chapter):
     """The networks that a chapter trains unless they are there, as its notebook names them."""
     p = declared(chapter.notebook)[0] | chapter.parameters
-    own = {name: p[name] for name in ("model", "depth", "shortcuts", "seed") if name in p}
+    choices = ("model", "depth", "shortcuts", "seed", *["survival"] * ("with_plain" in p))
+    own = {name: p[name] for name in choices if name in p}
 
     def network(iterations, **more):
         return recipes.reference(p["dataset"], iterations or p["iterations"], **own | more)
@@ -145,7 +150,7 @@ def needed(chapter):
         plain = {"model": p["plain_model"], "seed": p["seed"]}
         length = p["plain_iterations"] or p["iterations"]
         found.append(recipes.reference(p["dataset"], length, **plain))
-    if "survival" in p:
+    if "highway_iterations" in p:
         found.append(network(0, survival=p["survival"]))
         found.append(network(p["highway_iterations"], model="highway"))
     if "n_seeds" in p:
