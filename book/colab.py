@@ -38,9 +38,10 @@ def first_cell(address: str) -> dict:
 
 def write(address: str, folder: Path) -> None:
     """The notebooks, their outputs as they are stored, with that cell, into `folder`/notebooks."""
+    first = first_cell(address)
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         notebook = json.loads(path.read_text(encoding="utf8"))
-        notebook["cells"].insert(0, first_cell(address))
+        notebook["cells"].insert(0, first)
         copy = folder / "notebooks" / path.name
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(json.dumps(notebook, indent=1) + "\n", encoding="utf8")

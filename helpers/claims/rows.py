@@ -87,15 +87,21 @@ def by_recipe(rows: list[dict]) -> list[list[dict]]:
     return [groups[key] for key in sorted(groups, reverse=True)]
 
 
-def select(rows: list[dict], experiment: str, what: str, **wanted) -> list[dict]:
-    """`matching` rows of the longest recipe; Missing, with `what`, if there are none.
+def runs(rows: list[dict], experiment: str, **wanted) -> list[dict]:
+    """`matching` rows of the longest recipe, in the order of their seeds; empty without rows.
 
     Rows of several networks of a kind (seeds) are averaged by the rules, never chosen from.
     """
     found = by_recipe(matching(rows, experiment, **wanted))
+    return sorted(found[0], key=lambda row: row["seed"]) if found else []
+
+
+def select(rows: list[dict], experiment: str, what: str, **wanted) -> list[dict]:
+    """The `runs`; Missing, with `what`, if there are none."""
+    found = runs(rows, experiment, **wanted)
     if not found:
         raise Missing(f"no rows of {what}")
-    return found[0]
+    return found
 
 
 def alike(
@@ -119,13 +125,6 @@ def pairs(
         if min(len(a), len(b)) >= least:
             return a, b
     raise Missing(f"no rows of {experiment} with {least} or more seeds of both kinds by one recipe")
-
-
-def runs(rows: list[dict], experiment: str, **wanted) -> list[dict]:
-    """The rows that `select` would give, to be shown, in the order of their seeds; empty without
-    rows."""
-    found = by_recipe(matching(rows, experiment, **wanted))
-    return sorted(found[0], key=lambda row: row["seed"]) if found else []
 
 
 def example(rows: list[dict], experiment: str, **wanted) -> dict | None:

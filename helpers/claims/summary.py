@@ -91,9 +91,9 @@ def dynamics(rows: list[dict]) -> str:
         return ""
     row = courses[0]
     shares, times = np.array(row["value"]["shares"]), row["value"]["iterations"]
-    means, inside = mean_length(shares), 100 * shares[:, 5:18].sum(1)
-    low, high = times[means.argmin()], times[means.argmax()]
     each = np.array([mean_length(r["value"]["shares"]) for r in courses])
+    means, inside = each[0], 100 * shares[:, 5:18].sum(1)
+    low, high = times[means.argmin()], times[means.argmax()]
     all_of_them = (
         f" In {len(courses)} runs with seeds of their own it goes from {spread(each[:, 0])} to "
         f"{spread(each[:, -1])}."
