@@ -21,7 +21,7 @@
 # paths sits mostly below half the network's depth, training makes it deeper and deeper, and the force
 # behind that is the scaling that batch normalisation introduces. They measured no gradients of
 # paths. Here they are measured, exactly and by length ({doc}`04_path_gradients`), at several times of
-# a training run. Three runs are recorded, which differ in their seeds; the first is shown.
+# a training run. The recorded runs differ in their seeds alone, and the first is shown.
 #
 # Three rules, for three of their statements, were fixed before the runs: the *mean length*
 # $\sum_k k\, \text{share}_k$ says how deep the ensemble is, with every path and every cancellation
@@ -170,7 +170,7 @@ slider("iteration", pictures)
 # %% tags=["remove-input"]
 Markdown(claims.sources([shown], [] if shown else [dynamics]))
 
-# %% mystnb={"image": {"alt": "Mean path length of the gradient against the training iteration, a line with a dot for each time, and thin ones for other seeds, below a dotted line at half the number of modules."}, "figure": {"name": "fig-mean-length", "caption": "The mean path length of the gradient, by exact share, over a training run. Above: recorded, 54 modules, CIFAR-10, three seeds. Below: measured on this machine, on the data set named above."}}
+# %% mystnb={"image": {"alt": "Mean path length of the gradient against the training iteration, a line with a dot for each time, and thin ones for other seeds, below a dotted line at half the number of modules."}, "figure": {"name": "fig-mean-length", "caption": "The mean path length of the gradient, by exact share, over a training run. Above: recorded, 54 modules, CIFAR-10; thin lines are other seeds. Below: measured on this machine, on the data set named above."}}
 here, runs = (times, mean_length(shares), n), claims.runs(recorded, "dynamics", **claims.FULL)
 if shown:
     others = [mean_length(run["value"]["shares"]) for run in runs[1:]]
