@@ -126,6 +126,16 @@ def test_stages_where_a_relu_is_part_of_the_skip():
             interventions.reorder(network, order)
 
 
+def test_layers_that_keep_the_shape_do_so_in_a_row():
+    """They are no downsampling, but such a module is not like its neighbours either."""
+    skips = [nn.Identity(), nn.Sequential(nn.BatchNorm2d(4), nn.ReLU()), nn.Sequential(nn.ReLU())]
+    skips += [nn.Sequential(nn.ReLU(), nn.AvgPool2d(2)), nn.Identity()]
+    blocks = [models.ResidualModule(skip, nn.Identity()) for skip in skips]
+    network = models.ResidualNetwork(nn.Identity(), blocks, nn.Identity())
+    assert interventions.downsampling(network) == [3]
+    assert interventions.stages(network) == [[0], [4]]
+
+
 def test_random_lesions(new_network, generator, untouched):
     """Sets of the sizes asked for, of modules that may go, each of them as often as the others."""
     network = new_network(depth=20)
