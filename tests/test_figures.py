@@ -135,6 +135,14 @@ def test_what_has_moved_has_left_the_diagonal(state):
     assert bottom.collections[-1].get_offsets().tolist() == [pytest.approx([0.9, 20])]
 
 
+@pytest.mark.parametrize(
+    "state, x, y", [("after_deletion", 1, 30), ("after_reordering", 0.9, 20)], indirect=["state"]
+)
+def test_what_is_marked_is_among_the_numbers(state, x, y):
+    (marked,) = [row for row in figures.table(state) if row["series"] == "this one"]
+    assert (marked["x"], marked["y"], marked["y label"]) == (x, y, "test error (%)")
+
+
 def test_axes_of_states_stay_where_they_are():
     """Whatever is deleted or moved: so a slider moves what it is about and nothing else."""
     table = RANDOM | {"intact": 0.08}
