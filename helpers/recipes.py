@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+import math
+from dataclasses import asdict, dataclass, replace
+from functools import cache
 
 import torch
 
@@ -16,11 +18,12 @@ class TrainConfig:
     """One training run.  The defaults are the paper's network by the paper's recipe.
 
     recipe "paper": He et al. 2016, learning rate / 10 at half and at three quarters of the
-    iterations, after 400 iterations at a tenth of it; "one-cycle": up linearly over the first
-    fifth, then down linearly to zero, for small machines.  active = k: exactly k modules, drawn
-    anew each iteration (Section 5; 0: all of them).  survival: stochastic depth, the probability
-    that the last module is active (Huang et al. 2016; 1: off).  Raises ValueError for settings
-    that make no run, and for a depth or shortcuts of a model that has no such choice.
+    iterations, after 400 iterations at a tenth of it; "compact": up linearly over the first fifth,
+    then down linearly to zero, on images that grow (`image_side`), for small machines.  active = k:
+    exactly k modules, drawn anew each iteration (Section 5; 0: all of them).  survival: stochastic
+    depth, the probability that the last module is active (Huang et al. 2016; 1: off).  Raises
+    ValueError for settings that make no run, and for a depth or shortcuts of a model that has no
+    such choice.
     """
 
     dataset: str = "cifar10"
@@ -39,8 +42,8 @@ class TrainConfig:
     precision: str = "auto"
 
     def __post_init__(self):
-        if self.recipe not in ("paper", "one-cycle"):
-            raise ValueError(f"recipe {self.recipe!r}: expected 'paper' or 'one-cycle'")
+        if self.recipe not in ("paper", "compact"):
+            raise ValueError(f"recipe {self.recipe!r}: expected 'paper' or 'compact'")
         architectures.check(self.model)
         for name, models in CHOICES.items():
             value, default = getattr(self, name), getattr(TrainConfig, name)
@@ -75,24 +78,60 @@ class TrainConfig:
 # Settings of the network, and the models that have them.
 CHOICES = {"depth": ("resnet", "highway"), "shortcuts": ("resnet",)}
 
-# Where 0.1 is too much: without batch norm nothing is learned.
-LEARNING_RATES = {"vgg15-plain": 0.05}
+# Learning rates by recipe, the compact one's at its peak; without batch norm nothing is learned so.
+RATES, LOWER_RATES = {"paper": 0.1, "compact": 0.2}, {"vgg15-plain": 0.05}
 
-# Iterations that serve a small machine: about 20 epochs of digits, 15 of CIFAR-10.
-SHORT = {"digits": 220, "cifar10": 5850}
+# Compact runs: about 20 epochs of digits, 45 of CIFAR-10.
+COMPACT = {"digits": 220, "cifar10": 17_550, "cifar10-tuning": 17_550}
+
+# The images of the compact recipe: up to this share of the iterations, this share of their side;
+# then all of it.
+GROWTH = ((0.4, 0.5), (0.7, 0.75))
 
 
-def reference(dataset: str, iterations: int = 0, **settings) -> TrainConfig:
+def reference(
+    dataset: str, iterations: int = 0, decay_sum: float | None = None, **settings
+) -> TrainConfig:
     """The run that the book's chapters use on a data set.
 
-    `iterations`: of the one-cycle recipe; 0: the book's own length for digits and CIFAR-10, the
-    paper's recipe for a folder; -1: the paper's recipe for any data set.
+    `iterations`: of the compact recipe; 0: the book's own length for digits and CIFAR-10, the
+    paper's recipe for a folder; -1: the paper's recipe for any data set.  `decay_sum`: what the
+    compact recipe's weight decay is chosen to give (`decay_sum`; None: as the paper's recipe does).
     """
-    settings = {"learning_rate": LEARNING_RATES.get(settings.get("model"), 0.1)} | settings
-    length = iterations or SHORT.get(dataset, -1)
-    if length == -1:
-        return TrainConfig(dataset=dataset, **settings)
-    return TrainConfig(dataset=dataset, recipe="one-cycle", iterations=length, **settings)
+    length = iterations or COMPACT.get(dataset, -1)
+    recipe = "paper" if length == -1 else "compact"
+    rate = LOWER_RATES.get(settings.get("model"), RATES[recipe])
+    settings = {"dataset": dataset, "learning_rate": rate} | settings
+    if recipe == "paper":
+        return TrainConfig(**settings)
+    unit = TrainConfig(recipe=recipe, iterations=length, **settings | {"weight_decay": 1.0})
+    wanted = decay_of(TrainConfig()) if decay_sum is None else decay_sum
+    return replace(unit, weight_decay=wanted / decay_of(unit))
+
+
+@cache
+def decay_of(config: TrainConfig) -> float:
+    """The decay sum of a run: learning rate x weight decay, added up over its iterations.
+
+    With momentum m, weights that the loss leaves alone end at exp(-sum / (1 - m)) of their start:
+    at 3.5% by the paper's recipe, whose sum is 0.334.  A module that is active in a part of the
+    iterations only decays in that part (`training.step`).
+    """
+    rates = math.fsum(learning_rate(config, i) for i in range(config.iterations))
+    return config.weight_decay * rates
+
+
+def image_side(config: TrainConfig, iteration: int, side: int) -> int:
+    """The side in pixels that an iteration's images are shrunk to, a multiple of 4; `side`: theirs.
+
+    The compact recipe begins at half the side, at 0.4 of the iterations goes on at three quarters,
+    and at 0.7 at all of it.
+    """
+    if config.recipe == "paper":
+        return side
+    shares = (share for end, share in GROWTH if iteration < end * config.iterations)
+    share = next(shares, 1)
+    return max(4, round(share * side / 4) * 4)
 
 
 def milestones(iterations: int) -> list[int]:
@@ -113,7 +152,7 @@ def build(config: TrainConfig, in_channels: int, classes: int) -> Network:
 def learning_rate(config: TrainConfig, iteration: int) -> float:
     """The learning rate at an iteration counted from 0."""
     done = iteration / config.iterations
-    if config.recipe == "one-cycle":
+    if config.recipe == "compact":
         # The first and the last iteration are half a step away from zero, so none is wasted.
         done += 0.5 / config.iterations
         return config.learning_rate * min(done / 0.2, (1 - done) / 0.8)

@@ -146,6 +146,7 @@ def step(
     rows = rows[: config.batch_size].to(images.device)
     generator = stream(config.seed, "iteration", iteration)
     x = dataset.augment(dataset.normalise(images[rows]), generator)
+    x = shrink(x, recipes.image_side(config, iteration, x.shape[-1]))
     active = recipes.active_modules(config, len(network.blocks), generator)
     if not all(active):
         pairs = zip(network.blocks, active, strict=True)
@@ -158,6 +159,14 @@ def step(
     loss.backward()
     optimizer.step()
     return loss.detach()
+
+
+def shrink(x: Tensor, side: int) -> Tensor:
+    """Square images, float (B, C, H, H), at another side, antialiased; as they are at their own."""
+    if side == x.shape[-1]:
+        return x
+    x = F.interpolate(x, size=(side, side), mode="bilinear", antialias=True)
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 @lru_cache(maxsize=1)

@@ -349,8 +349,8 @@ def test_a_setting_that_may_be_anything():
     assert matching(rows, "training", model=None) == rows[3:]
 
 
-SHORT = {"recipe": "one-cycle", "iterations": 1560}
-LONGER = {"recipe": "one-cycle", "iterations": 5850}
+SHORT = {"recipe": "compact", "iterations": 1560}
+LONGER = {"recipe": "compact", "iterations": 5850}
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from helpers.claims import summary
 from helpers.recipes import reference
 
 NET = {"model": "resnet", "depth": 110, "active": 0, "survival": 1.0, "shortcuts": "subsample"}
-SHORT = {"recipe": "one-cycle", "iterations": 1560}
+SHORT = {"recipe": "compact", "iterations": 1560}
 
 
 def row(experiment, value, seed=0, samples=1000, **config):

@@ -40,7 +40,7 @@ def test_learning_rate_of_the_paper(iteration, rate):
 
 def test_learning_rate_of_one_cycle():
     """Up for a fifth, then down; the middle of each iteration lies on the two straight lines."""
-    config = TrainConfig(recipe="one-cycle", iterations=20, learning_rate=0.4)
+    config = TrainConfig(recipe="compact", iterations=20, learning_rate=0.4)
     rates = [recipes.learning_rate(config, i) for i in range(20)]
     assert rates[:4] == pytest.approx([0.05, 0.15, 0.25, 0.35])
     assert rates[4:] == pytest.approx([0.4 * (15.5 - i) / 16 for i in range(16)])
@@ -48,35 +48,63 @@ def test_learning_rate_of_one_cycle():
     assert sum(rates) == pytest.approx(0.4 * 20 / 2)
 
 
+def test_the_decay_sum_of_the_paper():
+    """400 iterations at 0.01, 31,600 at 0.1, 16,000 each at 0.01 and 0.001, times 0.0001."""
+    assert recipes.decay_of(TrainConfig()) == pytest.approx(0.334, rel=1e-12)
+
+
+@pytest.mark.parametrize("iterations", [1, 20, 5850, 17_550])
+@pytest.mark.parametrize("settings", [{}, {"model": "vgg15-plain"}, {"learning_rate": 0.01}])
+def test_a_compact_run_decays_its_start_as_the_paper_does(iterations, settings):
+    config = recipes.reference("cifar10", iterations, **settings)
+    assert recipes.decay_of(config) == pytest.approx(0.334, rel=1e-12)
+    # One cycle covers the area of a triangle: the law of the short recipe in closed form.
+    wanted = 0.334 / (iterations * config.learning_rate / 2)
+    assert iterations == 1 or config.weight_decay == pytest.approx(wanted, rel=0.01)
+    other = recipes.reference("cifar10", iterations, decay_sum=0.03, **settings)
+    assert recipes.decay_of(other) == pytest.approx(0.03, rel=1e-12)
+    assert replace(other, weight_decay=config.weight_decay) == config
+
+
+def test_images_grow_in_the_compact_recipe_alone():
+    config = TrainConfig(recipe="compact", iterations=100)
+    sides = [recipes.image_side(config, i, 32) for i in range(100)]
+    assert sides == [16] * 40 + [24] * 30 + [32] * 30
+    assert {recipes.image_side(TrainConfig(), i, 32) for i in (0, 63_999)} == {32}
+    assert [recipes.image_side(config, i, 16) for i in (0, 40, 99)] == [8, 12, 16]
+    assert [recipes.image_side(config, i, 4) for i in (0, 40, 99)] == [4, 4, 4]
+
+
 @pytest.mark.parametrize(
-    "dataset, iterations, expected",
+    "dataset, iterations, recipe, length",
     [
-        ("digits", 0, ("one-cycle", 220)),
-        ("cifar10", 0, ("one-cycle", 5850)),
-        ("folder:/a", 0, ("paper", 64_000)),
-        ("digits", -1, ("paper", 64_000)),
-        ("cifar10", -1, ("paper", 64_000)),
-        ("folder:/a", -1, ("paper", 64_000)),
-        ("cifar10", 7, ("one-cycle", 7)),
-        ("folder:/a", 7, ("one-cycle", 7)),
+        ("digits", 0, "compact", 220),
+        ("cifar10", 0, "compact", 17_550),
+        ("cifar10-tuning", 0, "compact", 17_550),
+        ("folder:/a", 0, "paper", 64_000),
+        ("digits", -1, "paper", 64_000),
+        ("cifar10", -1, "paper", 64_000),
+        ("folder:/a", -1, "paper", 64_000),
+        ("cifar10", 7, "compact", 7),
+        ("folder:/a", 7, "compact", 7),
     ],
 )
-def test_the_run_of_a_chapter(dataset, iterations, expected):
+def test_the_run_of_a_chapter(dataset, iterations, recipe, length):
     found = recipes.reference(dataset, iterations, depth=20, seed=3)
-    recipe, length = expected
-    assert found == TrainConfig(dataset=dataset, recipe=recipe, iterations=length, depth=20, seed=3)
+    settings = {"learning_rate": {"paper": 0.1, "compact": 0.2}[recipe], "recipe": recipe}
+    settings |= {"weight_decay": found.weight_decay if recipe == "compact" else 1e-4}
+    settings |= {"dataset": dataset, "iterations": length, "depth": 20, "seed": 3}
+    assert found == TrainConfig(**settings)
 
 
-@pytest.mark.parametrize("iterations", [0, 7, -1])
-def test_networks_that_need_a_lower_learning_rate_get_it(iterations):
+@pytest.mark.parametrize("iterations, usual", [(0, 0.2), (7, 0.2), (-1, 0.1)])
+def test_networks_that_need_a_lower_learning_rate_get_it(iterations, usual):
     """Without batch norm, unless another one is asked for."""
-    lower = {"vgg15-plain"}
-    for model in {"resnet", "vgg15"} | lower:
-        rate = recipes.reference("cifar10", iterations, model=model).learning_rate
-        assert rate == recipes.LEARNING_RATES[model] < 0.1 if model in lower else rate == 0.1
+    assert set(recipes.LOWER_RATES) == {"vgg15-plain"}
+    for model, expected in {"resnet": usual, "vgg15": usual, "vgg15-plain": 0.05}.items():
+        assert recipes.reference("cifar10", iterations, model=model).learning_rate == expected
         settings = {"model": model, "learning_rate": 0.3}
         assert recipes.reference("cifar10", iterations, **settings).learning_rate == 0.3
-    assert set(recipes.LEARNING_RATES) == lower
 
 
 def test_milestones_double_and_then_keep_step():
@@ -160,7 +188,7 @@ def test_at_test_time(new_network, images):
 @pytest.mark.parametrize(
     "settings, reason",
     [
-        ({"recipe": "adam"}, "recipe 'adam': expected 'paper' or 'one-cycle'"),
+        ({"recipe": "adam"}, "recipe 'adam': expected 'paper' or 'compact'"),
         ({"iterations": 0}, "iterations 0: expected at least 1"),
         ({"batch_size": 0}, "batch_size 0: expected at least 1"),
         ({"survival": 0.0}, "survival 0.0: expected more than 0, up to 1"),
@@ -233,7 +261,7 @@ def test_every_setting_and_the_data_decide_the_name_of_a_run():
         "dataset": "digits",
         "model": "vgg15",
         "shortcuts": "projection",
-        "recipe": "one-cycle",
+        "recipe": "compact",
         "precision": "float32",
         "survival": 0.5,
     }

@@ -68,7 +68,7 @@ def test_at_the_papers_size_all_networks_are_trained_by_its_recipe():
 
 def test_labels_of_the_short_study():
     found = reference.networks(SIZES["short"])
-    assert {config.recipe for config in found.values()} == {"one-cycle"}
+    assert {config.recipe for config in found.values()} == {"compact"}
     assert {name: config.label.replace("-cifar10", "") for name, config in found.items()} == {
         "resnet110": "resnet110-s0",
         "all-modules-0": "resnet110-s0",

@@ -11,7 +11,7 @@ from helpers.recipes import TrainConfig
 CONFIG = TrainConfig(
     dataset="digits",
     depth=8,
-    recipe="one-cycle",
+    recipe="compact",
     iterations=30,
     batch_size=32,
     learning_rate=0.1,
@@ -303,7 +303,7 @@ def test_the_card_lists_every_file(place):
     assert files == [
         "| `a.safetensors` | paper, 64,000 iterations | not recorded |  "
         f"| cpu (x86_64, 2 threads), 2 min | `{other[:16]}` |",
-        "| `b.safetensors` | one-cycle, 5,850 iterations | 11.06% | -0.01 pt "
+        "| `b.safetensors` | compact, 5,850 iterations | 11.06% | -0.01 pt "
         f"| cpu (x86_64, 2 threads), 95 min | `{recorded[:16]}` |",
     ]
 
