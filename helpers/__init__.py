@@ -1,6 +1,6 @@
-"""Which paths does a residual network really use?  Models, lesions, path samplers and gradients.
+"""Which paths does a residual network really use?  The instrument, for any residual network.
 
-The rooms, in the order the work flows: `data` -> `models`, `unravel` -> `interventions`,
-`gradients` -> `measure` -> `results` -> `claims` -> `figures`.  Each module opens with what it
-holds; the test `tests/test_import_rule.py` holds who may import whom.
+`network` and `models` hold networks, `unravel` makes one of any model, `lesions` and `sweep` delete
+and reorder modules, `gradients` and `signed` say how much gradient flows along which paths,
+`combinatorics` counts them.  Nothing here imports from `study`, `notebooks` or `book`.
 """

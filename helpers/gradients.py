@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from helpers import paths as combinatorics
+from helpers import combinatorics
 from helpers.linearised import SCALE, Linearised, exactly, joined, room, unscaled
-from helpers.models import ResidualNetwork
+from helpers.network import ResidualNetwork
 
 
 def whole(

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from helpers.models import ResidualModule, ResidualNetwork, is_a
-from helpers.pullbacks import Pullback, Zero, linearise, take_rows
+from helpers.network import ResidualModule, ResidualNetwork, is_a
+from helpers.vjp import Pullback, Zero, linearise, take_rows
 
 # Long paths carry gradients below the range of float32.  The loss is scaled up by a power of two,
 # which rounds nothing, and results are scaled back in float64.

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from helpers.gradients import check_rows, grouped, longest_of, norms
 from helpers.linearised import SCALE, Linearised, exactly, joined
-from helpers.models import ResidualNetwork
+from helpers.network import ResidualNetwork
 
 
 def mean_squares(

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torchvision.models import resnet
 from torchvision.models.vision_transformer import EncoderBlock, VisionTransformer
 
-from helpers.models import ResidualModule, ResidualNetwork
-from helpers.modes import in_eval_mode
+from helpers.eval_mode import in_eval_mode
+from helpers.network import ResidualModule, ResidualNetwork
 
 LAYERS = {
     resnet.BasicBlock: ("conv1", "bn1", "relu", "conv2", "bn2"),

@@ -50,19 +50,11 @@ import torch
 from IPython.display import Markdown
 from torch import nn
 
-from helpers import (
-    architectures,
-    claims,
-    data,
-    drawings,
-    figures,
-    gradients,
-    interventions,
-    models,
-    parameters,
-    paths,
-)
-from helpers.sliders import picture, slider
+from helpers import combinatorics, gradients, lesions, models
+from helpers.network import HighwayModule, ResidualModule, ResidualNetwork
+from study import claims, data, figures, notebook
+from study.figures import drawings
+from study.figures.sliders import picture, slider
 
 # %% tags=["parameters"]
 # Parameters of this chapter
@@ -73,7 +65,7 @@ image: int = 0  # index of the digit that is the input, 0 to 63
 seed: int = 0  # seed of the random weights
 
 # %% tags=["remove-cell"]
-parameters.check(In)  # noqa: F821
+notebook.check(In)  # noqa: F821
 
 # %% [markdown]
 # ## The picture
@@ -96,9 +88,9 @@ plt.show()
 # %%
 digits = data.load("digits")
 batch, labels = digits.normalise(digits.test.images[:64]), digits.test.labels[:64]
-deep = architectures.build("resnet", seed, depth=6 * n_modules + 2, in_channels=1)
+deep = models.build("resnet", seed, depth=6 * n_modules + 2, in_channels=1)
 head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
-network = models.ResidualNetwork(deep.stem, list(deep.blocks[:n_modules]), head).train()
+network = ResidualNetwork(deep.stem, list(deep.blocks[:n_modules]), head).train()
 with torch.no_grad():
     outputs = [network(batch) for _ in range(5)]
 network.double().eval().requires_grad_(False)
@@ -112,7 +104,7 @@ residuals = [block.residual for block in network.blocks]
 ys = [network.stem(x)]
 for block in network.blocks:
     ys.append(block(ys[-1]))
-branches = [ys[0]] * paths.count(n_modules)
+branches = [ys[0]] * combinatorics.count(n_modules)
 for i, f in enumerate(residuals, 1):
     branches = [skip + f(enter) for skip, enter in zip(branches[::2], branches[1::2], strict=True)]
     print(f"copies of f{i}: {len(branches)}")
@@ -147,7 +139,7 @@ for name, fs in {"linear": linear, "with ReLU": relu_only, "full": residuals}.it
     whole, total = ys[0], torch.zeros_like(ys[0])
     for f in fs:
         whole = whole + f(whole)
-    for path in paths.every(n_modules).tolist():
+    for path in combinatorics.every(n_modules).tolist():
         answer = ys[0]
         for f in [f for f, enters in zip(fs, path, strict=True) if enters]:
             answer = f(answer)
@@ -168,7 +160,7 @@ for name, fs in {"linear": linear, "with ReLU": relu_only, "full": residuals}.it
 # where $J_i^0 = I$. This holds for any modules that can be differentiated, as a ReLU can be everywhere but at zero: one term for each path, $2^n$ in all. We send the gradient back along each of them, through the residual where the code has a 1 and through the skip connection where it has a 0, and compare their sum with the gradient of ordinary backpropagation.
 
 # %%
-every = paths.every(n_modules)
+every = combinatorics.every(n_modules)
 one_image = torch.zeros(len(every), dtype=torch.int64)
 along = gradients.along_paths(network, x, label, every, rows=one_image)
 whole = gradients.whole(network, x, label)[0]
@@ -181,7 +173,7 @@ print(f"{len(along)} paths add up to the gradient, relative difference < 1e-12: 
 # %%
 by_length = gradients.by_length(network, x, label)[:, 0]
 lengths = every.sum(1)
-for k, (count, found) in enumerate(zip(paths.lengths(n_modules), by_length, strict=True)):
+for k, (count, found) in enumerate(zip(combinatorics.lengths(n_modules), by_length, strict=True)):
     error = float((along[lengths == k].sum(0) - found).norm() / whole.norm())
     print(f"length {k}: {count} of the paths, relative difference < 1e-12: {error < 1e-12}")
 
@@ -200,7 +192,7 @@ plt.show()
 
 # %%
 share = gradients.shares(along[:, None]).tolist()
-chosen = paths.from_code(code).tolist()
+chosen = combinatorics.from_code(code).tolist()
 print(f"path {code}: length {sum(chosen)}, share ~{share[every.tolist().index(chosen)]:.4f}")
 print(f"all {len(share)} shares add up to 1: {abs(sum(share) - 1) < 1e-12}")
 
@@ -236,7 +228,7 @@ plt.show()
 # Now by enumeration: delete the module, send the gradient back along all $2^n$ paths, and count those on which any arrives.
 
 # %%
-lesioned = interventions.delete(network, [deleted - 1])
+lesioned = lesions.delete(network, [deleted - 1])
 still = gradients.norms(gradients.along_paths(lesioned, x, label, every, rows=one_image)) > 0
 plain = every[every.all(dim=1)]
 print(f"residual network: {len(every)} paths before, {int(still.sum())} after")
@@ -272,8 +264,8 @@ for name, fs in {"without batch norm": relu_only, "batch norm first": residuals}
     highway, residual = ys[0], ys[0]
     z = ys[0]
     for i, f in enumerate(fs):
-        highway = models.HighwayModule(f, gate)(highway)
-        residual = models.ResidualModule(nn.Identity(), f)(residual)
+        highway = HighwayModule(f, gate)(highway)
+        residual = ResidualModule(nn.Identity(), f)(residual)
         z = z + 2**i * f(z / 2**i)
     off = [float((v - 2**n_modules * highway).norm() / v.norm()) for v in (z, residual)]
     print(f"{name}, the recursion for z holds: {off[0] < 1e-12}")

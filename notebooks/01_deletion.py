@@ -46,14 +46,17 @@ import numpy as np
 import torch
 from IPython.display import Markdown
 
-from helpers import claims, figures, interventions, measure, parameters, paths, results, training
-from helpers.architectures import resnet
-from helpers.claims import summary
-from helpers.data import load
+from helpers import combinatorics, lesions, sweep
 from helpers.devices import find_device, resolve
-from helpers.progress import Progress
-from helpers.recipes import reference
-from helpers.sliders import picture, slider
+from helpers.models import resnet
+from study import claims, figures, notebook
+from study.data import load
+from study.figures.sliders import picture, slider
+from study.progress import Progress
+from study.records import store
+from study.text import summary
+from study.training import loop
+from study.training.recipes import reference
 
 # %% tags=["parameters"]
 # Parameters of this chapter: papermill sets any of them with -p
@@ -78,7 +81,7 @@ precision: str = "auto"  # auto, float32 or bfloat16
 runs_dir: str = "runs"  # where checkpoints and rows go, from the root
 
 # %% tags=["remove-cell"]
-parameters.check(In)  # noqa: F821
+notebook.check(In)  # noqa: F821
 
 # %% [markdown]
 # ## Two trained networks
@@ -93,25 +96,25 @@ data = load(dataset, image_size=image_size)
 folder, rows_file = root / runs_dir / "checkpoints", root / runs_dir / "results/01_deletion.jsonl"
 settings = {"model": model, "depth": depth, "shortcuts": shortcuts, "survival": survival, "seed": seed}
 config = reference(dataset, iterations, **settings)
-network, path = training.trained(config, data, folder, checkpoint, progress=Progress(config.label))
+network, path = loop.trained(config, data, folder, checkpoint, progress=Progress(config.label))
 subjects = [(network, config, path)]
 if with_plain:
     plain_config = reference(dataset, plain_iterations or iterations, model=plain_model, seed=seed)
     progress = Progress(plain_config.label)
-    plain, plain_path = training.trained(plain_config, data, folder, progress=progress)
+    plain, plain_path = loop.trained(plain_config, data, folder, progress=progress)
     subjects.append((plain, plain_config, plain_path))
 
 # %%
 test = data.test.first(n_images or len(data.test.labels)).to(find_device())
 images, labels = data.normalise(test.images), test.labels
-down = interventions.downsampling(network)
+down = lesions.downsampling(network)
 print(f"{len(labels)} test images, {len(network.blocks)} residual modules,")
 print(f"those that downsample: {[i + 1 for i in down]}")
 
 # %% [markdown]
 # ## One module at a time
 #
-# Deletion is a view: `interventions.delete` returns a new sequence of modules over the same weights.
+# Deletion is a view: `lesions.delete` returns a new sequence of modules over the same weights.
 # All variants go into one prefix tree. What two of them share is computed once, so that testing every
 # deletion costs about half of what separate tests would.
 
@@ -119,23 +122,23 @@ print(f"those that downsample: {[i + 1 for i in down]}")
 live = []
 for net, cfg, file in subjects:
     begin = time.monotonic()
-    variants = [net] + [interventions.delete(net, [i]) for i in range(len(net.blocks))]
-    intact, *errors = measure.errors(
+    variants = [net] + [lesions.delete(net, [i]) for i in range(len(net.blocks))]
+    intact, *errors = sweep.errors(
         variants, images, labels, precision=precision, progress=Progress("single deletions")
     )
-    row = results.row(
-        **training.subject(cfg, data, file),
+    row = store.row(
+        **loop.subject(cfg, data, file),
         experiment="deletion",
         data_checksum=test.checksum,
         config=asdict(cfg) | {"test_precision": resolve(images.device, precision)},
         seed=seed,
         seconds=time.monotonic() - begin,
         samples=len(labels),
-        value={"intact": intact, "errors": errors, "downsampling": interventions.downsampling(net)}
+        value={"intact": intact, "errors": errors, "downsampling": lesions.downsampling(net)}
         | {"classes": len(data.classes)},
     )
     live.append(row)
-results.append(rows_file, *live)
+store.append(rows_file, *live)
 
 # %%
 residual, *vgg = (row["value"] for row in live)
@@ -152,7 +155,7 @@ for name, value in zip(("ResNet", "VGG-15"), (residual, *vgg), strict=False):
 # the paper's.
 
 # %% mystnb={"image": {"alt": "Test error after deleting each single module of a residual network, dots near the intact error for most modules, and after deleting each layer of VGG-15, diamonds near chance level. Circles mark the downsampling modules."}, "figure": {"name": "fig-deletion", "caption": "Test error after one module of the residual network, or one layer of VGG-15, is deleted (the paper's Figure 3). Above: recorded, 110 layers on CIFAR-10. Below: measured on this machine, on the data set named above."}}
-recorded = results.read(root / "book/results")
+recorded = store.read(root / "book/results")
 shown = claims.examples(recorded, "deletion", claims.FULL, claims.PLAIN)
 tables = tuple(row["value"] for row in shown) or None
 fig, axes = figures.both(figures.deletion, tables, (residual, *vgg), chance=1 - 1 / len(data.classes))
@@ -177,18 +180,18 @@ begin, n = time.monotonic(), len(network.blocks)
 generator = torch.Generator().manual_seed(seed)
 spared = down if spare_downsampling else []
 counts = list(range(1, min(max_deleted, n - len(spared)) + 1))
-lesions = interventions.random_lesions(network, counts, n_draws, generator, spared)
-variants = [network] + [interventions.delete(network, few) for sets in lesions for few in sets]
+lesions = lesions.random_lesions(network, counts, n_draws, generator, spared)
+variants = [network] + [lesions.delete(network, few) for sets in lesions for few in sets]
 few = data.test.first(n_images_random or len(labels)).to(images.device)
-intact, *errors = measure.errors(
+intact, *errors = sweep.errors(
     variants, data.normalise(few.images), few.labels, precision=precision,
     progress=Progress("random deletions"),
 )
 
 # %% tags=["hide-input"]
 draws = [errors[i * n_draws : (i + 1) * n_draws] for i in range(len(counts))]
-row = results.row(
-    **training.subject(config, data, path),
+row = store.row(
+    **loop.subject(config, data, path),
     experiment="random_deletions",
     data_checksum=few.checksum,
     config=asdict(config)
@@ -199,7 +202,7 @@ row = results.row(
     samples=n_draws,
     value={"deleted": counts, "errors": draws, "intact": intact},
 )
-results.append(rows_file, row)
+store.append(rows_file, row)
 live.append(row)
 
 # %%
@@ -234,14 +237,14 @@ Markdown(summary.told(summary.random_deletions(recorded)))
 # %% tags=["hide-input"]
 told, net = (shown, resnet(shown["config"]["depth"])) if shown else (row, network)
 table, generator = told["value"], torch.Generator().manual_seed(told["seed"])
-spared = interventions.downsampling(net) if told["config"]["spare_downsampling"] else []
+spared = lesions.downsampling(net) if told["config"]["spare_downsampling"] else []
 n_each, total = len(table["errors"][0]), len(net.blocks)
-draws = interventions.random_lesions(net, table["deleted"], n_each, generator, spared)
+draws = lesions.random_lesions(net, table["deleted"], n_each, generator, spared)
 pictures = {}
 for errors, sets in zip([[table["intact"]], *table["errors"]], [[[]], *draws], strict=True):
     error, gone = sorted(zip(errors, sets, strict=True))[len(errors) // 2]
     k, names = len(gone), ", ".join(str(i + 1) for i in gone) or "none"
-    fig = figures.after_deletion(table, gone, paths.remaining(total, k), error)
+    fig = figures.after_deletion(table, gone, combinatorics.remaining(total, k), error)
     alt = f"{total} modules in rows; deleted: {names}. Below them, the share of the paths that remains"
     alt += f" falls with their length; and the errors of all draws, a ring at {100 * error:.1f} percent."
     says = f"{k} of {total} modules deleted, 2^{total - k} paths left: error {100 * error:.1f} %"

@@ -43,14 +43,17 @@ import numpy as np
 import torch
 from IPython.display import Markdown
 
-from helpers import claims, figures, interventions, measure, parameters, results, training
-from helpers.architectures import resnet
-from helpers.claims.lesions import tau_medians
-from helpers.data import load
+from helpers import lesions, sweep
 from helpers.devices import find_device, resolve
-from helpers.progress import Progress
-from helpers.recipes import reference
-from helpers.sliders import picture, slider
+from helpers.models import resnet
+from study import claims, figures, notebook
+from study.claims.lesions import tau_medians
+from study.data import load
+from study.figures.sliders import picture, slider
+from study.progress import Progress
+from study.records import store
+from study.training import loop
+from study.training.recipes import reference
 
 # %% tags=["parameters"]
 # Parameters of this chapter: papermill sets any of them with -p
@@ -68,7 +71,7 @@ precision: str = "auto"  # auto, float32 or bfloat16
 runs_dir: str = "runs"  # where checkpoints and rows go, from the root
 
 # %% tags=["remove-cell"]
-parameters.check(In)  # noqa: F821
+notebook.check(In)  # noqa: F821
 
 # %% [markdown]
 # ## What fits where
@@ -81,12 +84,12 @@ parameters.check(In)  # noqa: F821
 data = load(dataset, image_size=image_size)
 folder, rows_file = root / runs_dir / "checkpoints", root / runs_dir / "results/02_reordering.jsonl"
 config = reference(dataset, iterations, model=model, depth=depth, seed=seed)
-network, path = training.trained(config, data, folder, checkpoint, progress=Progress(config.label))
+network, path = loop.trained(config, data, folder, checkpoint, progress=Progress(config.label))
 
 # %%
-for number, stage in enumerate(interventions.stages(network), 1):
+for number, stage in enumerate(lesions.stages(network), 1):
     print(f"stage {number}: modules {stage[0] + 1} to {stage[-1] + 1} can change places")
-print(f"stay where they are: {[i + 1 for i in interventions.downsampling(network)]}")
+print(f"stay where they are: {[i + 1 for i in lesions.downsampling(network)]}")
 
 # %% [markdown]
 # A swap is drawn uniformly from all pairs that fit. One order of each size shows how slowly $\tau$
@@ -95,8 +98,8 @@ print(f"stay where they are: {[i + 1 for i in interventions.downsampling(network
 # %%
 generator = torch.Generator().manual_seed(seed)
 for swaps in (1, 4, 16, 40):
-    order = interventions.swapped(network, swaps, generator)
-    print(f"{swaps:2} swaps: tau {interventions.kendall_tau(order):.3f}")
+    order = lesions.swapped(network, swaps, generator)
+    print(f"{swaps:2} swaps: tau {lesions.kendall_tau(order):.3f}")
 
 # %% [markdown]
 # ## Error and disorder
@@ -110,16 +113,16 @@ images, labels = data.normalise(test.images), test.labels
 sizes = [k for k in (1, 2, 3, *range(4, max_swaps + 1, 4)) if k <= max_swaps]
 swaps = [k for k in sizes for _ in range(n_draws)]
 begin, generator = time.monotonic(), torch.Generator().manual_seed(seed)
-orders = [interventions.swapped(network, k, generator) for k in swaps]
-variants = [network] + [interventions.reorder(network, order) for order in orders]
-intact, *errors = measure.errors(
+orders = [lesions.swapped(network, k, generator) for k in swaps]
+variants = [network] + [lesions.reorder(network, order) for order in orders]
+intact, *errors = sweep.errors(
     variants, images, labels, precision=precision, progress=Progress("reorderings")
 )
 
 # %% tags=["hide-input"]
-tau = [interventions.kendall_tau(order) for order in orders]
-row = results.row(
-    **training.subject(config, data, path),
+tau = [lesions.kendall_tau(order) for order in orders]
+row = store.row(
+    **loop.subject(config, data, path),
     experiment="reordering",
     data_checksum=test.checksum,
     config=asdict(config)
@@ -129,7 +132,7 @@ row = results.row(
     samples=len(orders),
     value={"swaps": swaps, "tau": tau, "errors": errors, "intact": intact},
 )
-results.append(rows_file, row)
+store.append(rows_file, row)
 
 # %%
 edges, medians = tau_medians(np.array(tau), np.array(errors))
@@ -143,7 +146,7 @@ for edge, median in list(zip(edges, medians, strict=True))[::-1]:
 # at one $\tau$, it matters less how many pairs are out of order than which.
 
 # %% mystnb={"image": {"alt": "Test error of reordered networks against Kendall's tau, one dot for each order, with a line through the medians of bins. The tau axis runs from 1, the original order, at the left to lower values at the right."}, "figure": {"name": "fig-reordering", "caption": "Test error of networks with modules swapped within their stages, against Kendall's tau of the order (the paper's Figure 5b). Above: recorded, 110 layers on CIFAR-10. Below: measured on this machine, on the data set named above."}}
-recorded = results.read(root / "book/results")
+recorded = store.read(root / "book/results")
 tables = None
 if shown := claims.example(recorded, "reordering", **claims.FULL):
     value = shown["value"]
@@ -164,8 +167,8 @@ Markdown(claims.sources([shown], [row]))
 # %%
 told, net = (shown, resnet(shown["config"]["depth"])) if shown else (row, network)
 table, generator = told["value"], torch.Generator().manual_seed(told["seed"])
-orders = [interventions.swapped(net, k, generator) for k in table["swaps"]]
-same = [interventions.kendall_tau(order) for order in orders] == table["tau"]
+orders = [lesions.swapped(net, k, generator) for k in table["swaps"]]
+same = [lesions.kendall_tau(order) for order in orders] == table["tau"]
 print(f"{len(orders)} orders drawn again, each tau is that of the row: {same}")
 
 # %% tags=["hide-input"]

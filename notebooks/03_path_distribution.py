@@ -37,7 +37,8 @@ sys.path.insert(0, str(root))
 import matplotlib.pyplot as plt
 from IPython.display import Markdown
 
-from helpers import claims, figures, parameters, paths
+from helpers import combinatorics
+from study import claims, figures, notebook
 
 # %% tags=["parameters"]
 # Parameters of this chapter: papermill sets any of them with -p
@@ -47,7 +48,7 @@ longest: int = 17  # modules, the longest effective path
 n_active: int = 23  # modules active in each training step of Section 5's retraining
 
 # %% tags=["remove-cell"]
-parameters.check(In)  # noqa: F821
+notebook.check(In)  # noqa: F821
 
 # %% [markdown]
 # ## Most paths are of middling length
@@ -55,20 +56,20 @@ parameters.check(In)  # noqa: F821
 # The exact counts, and how sharply they gather around the middle:
 
 # %%
-n, shares = n_modules, paths.shares(n_modules)
-print(f"{n} modules, {paths.count(n):,} paths, mean length {paths.mean_length(n):g}")
+n, shares = n_modules, combinatorics.shares(n_modules)
+print(f"{n} modules, {combinatorics.count(n):,} paths, mean length {combinatorics.mean_length(n):g}")
 for k in (0, 1, n // 4, n // 2, n - 1, n):
-    print(f"length {k:2}: {paths.lengths(n)[k]:,} paths, {100 * shares[k]:.3g} %")
+    print(f"length {k:2}: {combinatorics.lengths(n)[k]:,} paths, {100 * shares[k]:.3g} %")
 
 # %% [markdown]
 # The paper gives a band that holds "more than 95%" of the paths, 19 to 35 modules. The band is wider
 # than it needs to be: the tightest one around the middle is narrower and still holds 95%.
 
 # %%
-low, high = paths.tightest_band(n, 0.95)
+low, high = combinatorics.tightest_band(n, 0.95)
 bands = {"effective paths": (shortest, longest), "at least 95%": (low, high)}
 for name, (first, last) in bands.items():
-    print(f"{first} to {last} ({name}): {100 * paths.share_between(n, first, last):.4f} % of paths")
+    print(f"{first} to {last} ({name}): {100 * combinatorics.share_between(n, first, last):.4f} % of paths")
 
 # %% mystnb={"image": {"alt": "Bar chart of the share of all paths by path length, a bell shape centred at half the number of modules. Below it two bars mark the lengths of the effective paths, far to the left of the bell, and the central band with 95 percent of the paths."}, "figure": {"name": "fig-path-lengths", "caption": "How many paths have each length: a binomial distribution (the paper's Figure 6a). The effective paths lie in its left tail. Exact."}}
 fig, (ax,) = figures.canvas()
@@ -84,7 +85,7 @@ plt.show()
 # path of length $k$ is $2k + 2$ layers deep.
 
 # %%
-print(f"mean depth {2 * paths.mean_length(n) + 2:g} of {2 * n + 2} layers")
+print(f"mean depth {2 * combinatorics.mean_length(n) + 2:g} of {2 * n + 2} layers")
 print(f"effective paths: {2 * shortest} to {2 * longest} layers, without the first and the last")
 
 # %% [markdown]
@@ -96,7 +97,7 @@ print(f"effective paths: {2 * shortest} to {2 * longest} layers, without the fir
 # $$ \frac{\binom{n-d}{x}}{\binom{n}{x}} $$ (eq-remaining)
 
 # %%
-remaining = {d: paths.remaining(n, d) for d in (1, 10, 20) if d <= n}
+remaining = {d: combinatorics.remaining(n, d) for d in (1, 10, 20) if d <= n}
 for d, left in remaining.items():
     kept = ", ".join(f"{100 * left[x]:.2g} % of length {x}" for x in (1, 5, 11, 17) if x <= n)
     print(f"{d:2} deleted, 2^{n - d} paths left: {kept}")
@@ -113,7 +114,7 @@ plt.show()
 
 # %%
 for d in remaining:
-    left = paths.remaining_between(n, d, shortest, longest)
+    left = combinatorics.remaining_between(n, d, shortest, longest)
     print(f"{d:2} deleted: {100 * left:.3g} % of the paths of length {shortest} to {longest} remain,")
     print(f"   and {100 * 2.0**-d:.3g} % of all paths")
 
@@ -126,9 +127,9 @@ for d in remaining:
 
 # %%
 m, top = n_active, min(longest, n_active)
-print(f"{m} modules: mean length {paths.mean_length(m):g}")
-print(f"within {shortest} to {longest}: {100 * paths.share_between(m, shortest, top):.2f} %")
-print(f"longer than {longest}: {100 * (1 - paths.share_between(m, 0, top)):.2f} %")
+print(f"{m} modules: mean length {combinatorics.mean_length(m):g}")
+print(f"within {shortest} to {longest}: {100 * combinatorics.share_between(m, shortest, top):.2f} %")
+print(f"longer than {longest}: {100 * (1 - combinatorics.share_between(m, 0, top)):.2f} %")
 
 # %% [markdown]
 # ## Verdicts

@@ -54,15 +54,18 @@ import numpy as np
 import torch
 from IPython.display import Markdown
 
-from helpers import claims, figures, gradients, parameters, paths, results, training
-from helpers.claims import summary
-from helpers.claims.gradients import decay, share_curves
-from helpers.data import Split, load
+from helpers import combinatorics, gradients
 from helpers.devices import find_device
-from helpers.progress import Progress
-from helpers.recipes import reference
 from helpers.signed import mean_squares
-from helpers.sliders import picture, slider
+from study import claims, figures, notebook
+from study.claims.gradients import decay, share_curves
+from study.data import Split, load
+from study.figures.sliders import picture, slider
+from study.progress import Progress
+from study.records import store
+from study.text import summary
+from study.training import loop
+from study.training.recipes import reference
 
 # %% tags=["parameters"]
 # Parameters of this chapter: papermill sets any of them with -p
@@ -80,7 +83,7 @@ at_image: bool = False  # measure at the image, not at the first module's input
 runs_dir: str = "runs"  # where checkpoints and rows go, from the root
 
 # %% tags=["remove-cell"]
-parameters.check(In)  # noqa: F821
+notebook.check(In)  # noqa: F821
 
 # %% [markdown]
 # ## Network and images
@@ -92,14 +95,14 @@ parameters.check(In)  # noqa: F821
 data = load(dataset, image_size=image_size)
 folder, rows_file = root / runs_dir / "checkpoints", root / runs_dir / "results/04_gradients.jsonl"
 config = reference(dataset, iterations, model=model, depth=depth, seed=seed)
-network, path = training.trained(config, data, folder, checkpoint, progress=Progress(config.label))
+network, path = loop.trained(config, data, folder, checkpoint, progress=Progress(config.label))
 
 # %%
 generator = torch.Generator().manual_seed(seed)
 chosen = torch.randperm(len(data.train.labels), generator=generator)[:n_images]
 batch = Split(data.train.images[chosen], data.train.labels[chosen]).to(find_device())
 images, labels = data.normalise(batch.images), batch.labels
-n, common = len(network.blocks), training.subject(config, data, path)
+n, common = len(network.blocks), loop.subject(config, data, path)
 common |= {"data_checksum": batch.checksum, "seed": seed}
 common |= {"config": asdict(config) | {"at_image": at_image, "images": n_images}}
 print(f"{n} modules, 2^{n} paths, {len(labels)} training images")
@@ -130,7 +133,7 @@ by_length = gradients.by_length(
 )
 each, shares = gradients.norms(by_length), gradients.shares(by_length)
 norms, mean_square = each.mean(1), (each**2).mean(1)
-exact = results.row(
+exact = store.row(
     **common,
     experiment="by_length",
     seconds=time.monotonic() - begin,
@@ -152,7 +155,7 @@ samples = gradients.sampled_norms(
     at_image=at_image, progress=Progress("sampled paths"),
 )
 quantiles = np.quantile(samples.numpy(), (0.1, 0.5, 0.9), axis=1).tolist()
-sampled = results.row(
+sampled = store.row(
     **common,
     experiment="sampled_norms",
     seconds=time.monotonic() - begin,
@@ -180,9 +183,9 @@ squares, error = mean_squares(
     network, images, labels, n_signed, generator,
     at_image=at_image, progress=Progress("signed passes"),
 )
-counts = torch.tensor([float(c) for c in paths.lengths(n)], dtype=torch.float64)
+counts = torch.tensor([float(c) for c in combinatorics.lengths(n)], dtype=torch.float64)
 rms = (squares / counts).sqrt()
-signed = results.row(
+signed = store.row(
     **common,
     experiment="signed_norms",
     seconds=time.monotonic() - begin,
@@ -206,7 +209,7 @@ for k in (k for k in (1, 5, 10, 17, 30, 54) if k <= n):
           f" all paths together ~{exact['value']['norms'][k]:.1e}")
 
 # %% mystnb={"image": {"alt": "Gradient norm of a path on a logarithmic axis against path length, by three estimators. The mean of sampled paths falls close to a straight line, the root mean square from signed passes lies above it, the norm of the average over all paths of a length lies below."}, "figure": {"name": "fig-gradient-norms", "caption": "The gradient that arrives along a path, by its length (the paper's Figure 6b). Sampled: mean and range over paths and images. Signed: root mean square over all paths and the images. Exact: norm of the average over all paths, mean over images, which is smaller where paths cancel. Above: recorded, 110 layers on CIFAR-10. Below: measured on this machine, on the data set named above."}}
-recorded = results.read(root / "book/results")
+recorded = store.read(root / "book/results")
 names = ("sampled_norms", "signed_norms", "by_length")
 shown = [claims.example(recorded, name, **claims.FULL) for name in names]
 here = [row["value"] for row in (sampled, signed, exact)]
@@ -292,7 +295,7 @@ network.train()
 joint = gradients.by_length(network, images, labels, at_image=at_image)
 network.eval()
 batch_shares = gradients.shares(joint).numpy()
-in_training = results.row(
+in_training = store.row(
     **common | {"config": common["config"] | {"batch_statistics": True}},
     experiment="by_length",
     seconds=time.monotonic() - begin,
@@ -300,7 +303,7 @@ in_training = results.row(
     value={"norms": gradients.norms(joint).mean(1).tolist(), "shares": batch_shares.tolist()},
 )
 live.append(in_training)
-results.append(rows_file, *live)
+store.append(rows_file, *live)
 
 # %%
 inside, mean = 100 * batch_shares[5:18].sum(), batch_shares @ np.arange(n + 1)
@@ -321,7 +324,7 @@ if row := claims.example(recorded, "by_length", **claims.FULL | {"batch_statisti
 # %%
 measured = ({"recorded": ("", there)} if there else {}) | {"here": ("~", here)}
 for where, (mark, (_, single, together)) in measured.items():
-    count = paths.lengths(len(together["squares"]) - 1)
+    count = combinatorics.lengths(len(together["squares"]) - 1)
     for k in (k for k in (1, 2, 3, 5, 8, 12, 17, 25) if k < len(count)):
         ratio = together["squares"][k] / single["sum_of_squares"][k]
         print(f"{where}, length {k:2}: coherence {mark}{ratio:.3g} of at most {count[k]:.3g}")

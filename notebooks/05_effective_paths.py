@@ -44,14 +44,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Markdown
 
-from helpers import batchnorm, checkpoints, claims, figures, measure, parameters, results, training
-from helpers.claims import summary
-from helpers.claims.rows import matching
-from helpers.claims.training import by_length_of_training, compared, welch
-from helpers.data import load
+from helpers import batchnorm, sweep
 from helpers.devices import find_device, resolve
-from helpers.progress import Progress
-from helpers.recipes import reference
+from study import claims, figures, notebook
+from study.claims.rows import matching
+from study.claims.training import by_length_of_training, compared, welch
+from study.data import load
+from study.progress import Progress
+from study.records import store
+from study.text import summary
+from study.training import checkpoints, loop
+from study.training.recipes import reference
 
 # %% tags=["parameters"]
 # Parameters of this chapter: papermill sets any of them with -p
@@ -67,7 +70,7 @@ precision: str = "auto"  # of the test: auto, float32 or bfloat16
 runs_dir: str = "runs"  # where checkpoints and rows go, from the root
 
 # %% tags=["remove-cell"]
-parameters.check(In)  # noqa: F821
+notebook.check(In)  # noqa: F821
 
 # %% [markdown]
 # ## Two kinds of training
@@ -90,7 +93,7 @@ print(f"{full[0].iterations} steps of {full[0].batch_size} images, {len(full)} s
 # %% tags=["nbval-ignore-output"]
 folder, rows_file = root / runs_dir / "checkpoints", root / runs_dir / "results/05_effective.jsonl"
 files = {
-    config: training.trained(config, data, folder, progress=Progress(config.label))[1]
+    config: loop.trained(config, data, folder, progress=Progress(config.label))[1]
     for config in full + part
 }
 
@@ -104,11 +107,11 @@ test = data.test.to(find_device())
 images, labels = data.normalise(test.images), test.labels
 live = []
 for config, file in files.items():
-    network = training.load(config, data, file)
-    (predicted,) = measure.predictions([network], images, precision=precision)
+    network = loop.load(config, data, file)
+    (predicted,) = sweep.predictions([network], images, precision=precision)
     wrong = (predicted != labels.cpu()).nonzero().flatten().tolist()
-    row = results.row(
-        **training.subject(config, data, file),
+    row = store.row(
+        **loop.subject(config, data, file),
         experiment="training",
         data_checksum=test.checksum,
         config=asdict(config) | {"test_precision": resolve(images.device, precision)},
@@ -127,7 +130,7 @@ for name, values in zip(names, errors, strict=True):
     print(f"trained on {name}: {listed} % error, mean ~{100 * values.mean():.2f} %")
 
 # %% mystnb={"image": {"alt": "Test errors of networks trained on all modules, left, and on a part of the modules, right; a dot for each seed, a line joining the two networks of a seed, and a bar at the mean."}, "figure": {"name": "fig-effective", "caption": "Test error after training on all modules and on a random part of them in each step (Section 5 of the paper). Above: recorded, 110 layers on CIFAR-10. Below: measured on this machine, on the data set named above."}}
-recorded = results.read(root / "book/results")
+recorded = store.read(root / "book/results")
 groups, shown = compared(recorded, 23)
 here = dict(zip(names, errors.tolist(), strict=True))
 fig, axes = figures.both(figures.training_errors, (groups,) if groups else None, (here,))
@@ -170,7 +173,7 @@ for where, mark, rows in (("recorded", "", shown), ("here", "~", live)):
         a, b = np.ones((2, all_modules["samples"]), dtype=bool)
         a[all_modules["value"]["wrong"]], b[part_of_them["value"]["wrong"]] = False, False
         counts = f"all {mark}{(a & ~b).sum()}, part {mark}{(b & ~a).sum()}"
-        p = f"= {mark}{found:.2g}" if (found := measure.mcnemar(a, b)) else "< 1e-300"
+        p = f"= {mark}{found:.2g}" if (found := sweep.mcnemar(a, b)) else "< 1e-300"
         print(f"{where}, seed {all_modules['seed']}: trained on {counts}; McNemar p {p}")
 
 # %% [markdown]
@@ -185,18 +188,18 @@ some = data.train.first(min(n_statistics, len(data.train.labels))).to(images.dev
 for config, row in zip(part, live[n_seeds:], strict=True):
     begin = time.monotonic()
     nets = {
-        "scaled": training.load(config, data, files[config]),
-        "unscaled": training.load(replace(config, active=0), data, files[config]),
+        "scaled": loop.load(config, data, files[config]),
+        "unscaled": loop.load(replace(config, active=0), data, files[config]),
     }
     found = {}
     for name, net in nets.items():
         anew = batchnorm.with_statistics_of(net, data.normalise(some.images))
         for way, variant in ((name, net), (f"{name}, new statistics", anew)):
-            (found[way],) = measure.errors([variant], images, labels, precision=precision)
+            (found[way],) = sweep.errors([variant], images, labels, precision=precision)
     seconds = time.monotonic() - begin
     live.append(row | {"experiment": "test_time", "value": found, "seconds": seconds})
     print(f"seed {config.seed}: " + ", ".join(f"{way} ~{100 * e:.2f} %" for way, e in found.items()))
-results.append(rows_file, *live)
+store.append(rows_file, *live)
 
 # %%
 for row in matching(recorded, "test_time", **claims.FULL | {"active": 23}):

@@ -38,13 +38,15 @@ import numpy as np
 import torch
 from IPython.display import Markdown
 
-from helpers import claims, figures, gradients, interventions, measure, parameters, paths, results
-from helpers.claims.lesions import costs
-from helpers.data import load
+from helpers import combinatorics, gradients, lesions, sweep
 from helpers.devices import find_device, resolve
-from helpers.progress import Progress
-from helpers.recipes import TrainConfig, learning_rate, reference
-from helpers.training import new_network, new_optimizer, subject, trained
+from study import claims, figures, notebook
+from study.claims.lesions import costs
+from study.data import load
+from study.progress import Progress
+from study.records import store
+from study.training.loop import new_network, new_optimizer, subject, trained
+from study.training.recipes import TrainConfig, learning_rate, reference
 
 # %% tags=["parameters"]
 # Parameters of this chapter: papermill sets any of them with -p
@@ -61,7 +63,7 @@ precision: str = "auto"  # of the test: auto, float32 or bfloat16
 runs_dir: str = "runs"  # where checkpoints and rows go, from the root
 
 # %% tags=["remove-cell"]
-parameters.check(In)  # noqa: F821
+notebook.check(In)  # noqa: F821
 
 # %% [markdown]
 # ## Three networks
@@ -85,7 +87,7 @@ for kind, config in configs.items():
 # %%
 test = data.test.first(n_images or len(data.test.labels)).to(find_device())
 images, labels = data.normalise(test.images), test.labels
-n, recorded = len(nets["plain"].blocks), results.read(root / "book/results")
+n, recorded = len(nets["plain"].blocks), store.read(root / "book/results")
 print(f"{n} modules, {len(labels)} test images")
 
 # %% [markdown]
@@ -110,9 +112,9 @@ both = {"live": shares.tolist()} | ({"recorded": shown["value"]["shares"]} if sh
 tables = {}
 for name, weights in both.items():
     length = len(weights) - 1
-    ways = {"all paths, by count": paths.shares(length), "paths by share of gradient": weights}
+    ways = {"all paths, by count": combinatorics.shares(length), "paths by share of gradient": weights}
     counts = range(min(length, 20) + 1)
-    tables[name] = {way: [paths.surviving(length, d, w) for d in counts] for way, w in ways.items()}
+    tables[name] = {way: [combinatorics.surviving(length, d, w) for d in counts] for way, w in ways.items()}
 
 # %%
 for way, left in tables.get("recorded", {}).items():
@@ -138,11 +140,11 @@ Markdown(claims.sources([shown], []))
 live = {}
 for kind in ("plain", "stochastic"):
     begin, net = time.monotonic(), nets[kind]
-    variants = [net] + [interventions.delete(net, [i]) for i in range(n)]
-    intact, *errors = measure.errors(
+    variants = [net] + [lesions.delete(net, [i]) for i in range(n)]
+    intact, *errors = sweep.errors(
         variants, images, labels, precision=precision, progress=Progress("single deletions")
     )
-    live[kind] = results.row(
+    live[kind] = store.row(
         **subject(configs[kind], data, files[kind]),
         experiment="deletion",
         data_checksum=test.checksum,
@@ -150,7 +152,7 @@ for kind in ("plain", "stochastic"):
         seed=seed,
         seconds=time.monotonic() - begin,
         samples=len(labels),
-        value={"intact": intact, "errors": errors, "downsampling": interventions.downsampling(net)},
+        value={"intact": intact, "errors": errors, "downsampling": lesions.downsampling(net)},
     )
 
 # %%
@@ -194,9 +196,9 @@ Markdown(claims.sources(shown, list(live.values())))
 # %% tags=["nbval-ignore-output"]
 begin = time.monotonic()
 untrained = new_network(configs["highway"], data).to(images.device)
-start = measure.gates(untrained, images[:1])
-value = measure.gates(nets["highway"], images) | {"start": float(np.mean(start["mean"]))}
-live["highway"] = results.row(
+start = sweep.gates(untrained, images[:1])
+value = sweep.gates(nets["highway"], images) | {"start": float(np.mean(start["mean"]))}
+live["highway"] = store.row(
     **subject(configs["highway"], data, files["highway"]),
     experiment="gates",
     data_checksum=test.checksum,
@@ -206,11 +208,11 @@ live["highway"] = results.row(
     samples=len(labels),
     value=value,
 )
-results.append(rows_file, *live.values())
+store.append(rows_file, *live.values())
 
 # %%
 shown = claims.example(recorded, "gates", **claims.HIGHWAY)
-(error,) = measure.errors([nets["highway"]], images, labels, precision=precision)
+(error,) = sweep.errors([nets["highway"]], images, labels, precision=precision)
 print(f"here: the highway network has ~{100 * error:.2f} % error")
 print(f"here: mean gate ~{np.mean(value['mean']):.2g}, before training ~{value['start']:.2g}")
 if shown:

@@ -42,14 +42,17 @@ import torch
 from IPython.display import Markdown
 from torch.nn import functional as F
 
-from helpers import batchnorm, claims, figures, gradients, parameters, results, training
-from helpers.claims import summary
-from helpers.claims.dynamics import mean_length
-from helpers.data import Split, load
+from helpers import batchnorm, gradients
 from helpers.devices import find_device
-from helpers.progress import Progress
-from helpers.recipes import milestones, reference
-from helpers.sliders import picture, slider
+from study import claims, figures, notebook
+from study.claims.dynamics import mean_length
+from study.data import Split, load
+from study.figures.sliders import picture, slider
+from study.progress import Progress
+from study.records import store
+from study.text import summary
+from study.training import loop
+from study.training.recipes import milestones, reference
 
 # %% tags=["parameters"]
 # Parameters of this chapter: papermill sets any of them with -p
@@ -63,7 +66,7 @@ n_statistics: int = 1280  # training images for batch norm's statistics, at leas
 runs_dir: str = "runs"  # where checkpoints and rows go, from the root
 
 # %% tags=["remove-cell"]
-parameters.check(In)  # noqa: F821
+notebook.check(In)  # noqa: F821
 
 # %% [markdown]
 # ## One run, looked at again and again
@@ -76,7 +79,7 @@ data = load(dataset, image_size=image_size)
 folder, rows_file = root / runs_dir / "checkpoints", root / runs_dir / "results/07_dynamics.jsonl"
 config = reference(dataset, iterations, depth=depth, seed=seed)
 times = milestones(config.iterations)
-path = training.train(config, data, folder, keep=times, progress=Progress(config.label))
+path = loop.train(config, data, folder, keep=times, progress=Progress(config.label))
 
 # %%
 generator = torch.Generator().manual_seed(seed)
@@ -97,7 +100,7 @@ print(f"{n} modules, looked at after {', '.join(map(str, times))} iterations")
 # %% tags=["nbval-ignore-output"]
 begin, loss, by_time = time.monotonic(), [], []
 for iteration in times:
-    net = training.load(config, data, training.snapshot(path, iteration))
+    net = loop.load(config, data, loop.snapshot(path, iteration))
     net = batchnorm.with_statistics_of(net, calibration)
     with torch.inference_mode():
         loss.append(float(F.cross_entropy(net(images), few.labels)))
@@ -107,10 +110,10 @@ shares = [gradients.shares(g).tolist() for g in by_time]
 norms = [gradients.norms(g).mean(1).tolist() for g in by_time]
 
 # %% tags=["hide-input"]
-common = training.subject(config, data, path)
+common = loop.subject(config, data, path)
 common |= {"config": asdict(config) | {"images": n_images, "n_statistics": n_statistics}}
 common |= {"data_checksum": few.checksum, "seed": seed, "samples": n_images}
-dynamics = results.row(
+dynamics = store.row(
     **common,
     experiment="dynamics",
     seconds=time.monotonic() - begin,
@@ -124,7 +127,7 @@ dynamics = results.row(
 # its Figure 6c, at several times. Early and late need not look alike, and a share may be negative.
 
 # %%
-recorded = results.read(root / "book/results")
+recorded = store.read(root / "book/results")
 shown = claims.example(recorded, "dynamics", **claims.FULL)
 if shown:
     print("recorded: iteration, loss, mean length, share of 5 to 17 and beyond 20 modules")
@@ -195,7 +198,7 @@ Markdown(summary.told(summary.dynamics(recorded)))
 
 # %% tags=["nbval-ignore-output"]
 begin = time.monotonic()
-first, last = (training.load(config, data, training.snapshot(path, t)) for t in (0, times[-1]))
+first, last = (loop.load(config, data, loop.snapshot(path, t)) for t in (0, times[-1]))
 hybrids = {
     "scales_only": batchnorm.with_scales_of(first, last),
     "weights_only": batchnorm.with_scales_of(last, first),
@@ -205,13 +208,13 @@ for name, net in hybrids.items():
     net = batchnorm.with_statistics_of(net, calibration)
     g = gradients.by_length(net, images, few.labels, progress=Progress(name))
     curves[name] = gradients.shares(g).tolist()
-scaling = results.row(
+scaling = store.row(
     **common,
     experiment="scaling",
     seconds=time.monotonic() - begin,
     value={name: float(mean_length(s)) for name, s in curves.items()} | {"shares": curves},
 )
-results.append(rows_file, dynamics, scaling)
+store.append(rows_file, dynamics, scaling)
 
 # %%
 print("here: " + ", ".join(f"{name} ~{mean_length(s):.2f}" for name, s in curves.items()))

@@ -40,9 +40,10 @@ import torchvision
 from torch import nn
 from torch.nn import functional as F
 
-from helpers import figures, gradients, interventions, measure, parameters, paths
-from helpers.data import load
+from helpers import combinatorics, gradients, lesions, sweep
 from helpers.unravel import unravel
+from study import figures, notebook
+from study.data import load
 
 # %% tags=["parameters"]
 # Parameters of this chapter: papermill sets any of them with -p
@@ -52,7 +53,7 @@ image_size: int = 64  # pixels, side to which they are enlarged; a multiple of 4
 seed: int = 0  # of all random weights
 
 # %% tags=["remove-cell"]
-parameters.check(In)  # noqa: F821
+notebook.check(In)  # noqa: F821
 
 # %% [markdown]
 # ## Some images
@@ -81,13 +82,13 @@ with torch.no_grad():
     outputs = [resnet(images) for _ in range(5)]
 network = unravel(resnet.eval(), images)
 predicted = network(images).argmax(1)
-lesions = [interventions.delete(network, [i]) for i in range(len(network.blocks))]
-changed = measure.errors(lesions, images, predicted)
+lesions = [lesions.delete(network, [i]) for i in range(len(network.blocks))]
+changed = sweep.errors(lesions, images, predicted)
 by_length = gradients.by_length(network, images, labels)
 shares = gradients.shares(by_length).tolist()
 
 # %%
-n, down = len(network.blocks), interventions.downsampling(network)
+n, down = len(network.blocks), lesions.downsampling(network)
 print(f"{n} modules, 2^{n} paths; a projection as skip connection: {[i + 1 for i in down]}")
 print(f"same output, bit by bit: {torch.equal(network(images), resnet(images))}")
 whole = gradients.whole(network, images, labels)
@@ -95,7 +96,7 @@ off = float((by_length.sum(0) - whole).norm() / whole.norm())
 print(f"the lengths add up to the gradient, relative difference < 1e-4: {off < 1e-4}")
 print(f"predictions that change: ~{100 * min(changed):.0f} to ~{100 * max(changed):.0f} %")
 mean = sum(k * share for k, share in enumerate(shares))
-print(f"length of a path, mean: {paths.mean_length(n):g} by count, ~{mean:.2f} by gradient")
+print(f"length of a path, mean: {combinatorics.mean_length(n):g} by count, ~{mean:.2f} by gradient")
 
 # %% mystnb={"image": {"alt": "Two panels. Top: a bar for each module, the percentage of predictions that change when it is deleted; bars are hatched where the skip connection is a projection. Bottom: for each path length, the share of all paths, a grey bar, beside the share of the gradient, a blue bar."}, "figure": {"name": "fig-own-network", "caption": "Two of the paper's questions, put to a ResNet of torchvision. (a) Predictions that change when one module is deleted. (b) The exact share of the gradient at the first module that comes along the paths of each length, beside their share by count. Random weights: an illustration of the tools. Live: computed on this machine."}}
 fig, (top, bottom) = figures.canvas(3, 3)
@@ -106,7 +107,7 @@ top.bar([i + 1 for i in down], [bars[i] for i in down], **style)
 top.set(title="(a)", xlabel="index of the deleted module", ylim=(0, 100))
 top.set_ylabel("predictions changed (%)")
 top.legend(loc="lower right", bbox_to_anchor=(1, 1))
-pairs = {"of all paths": (paths.shares(n), figures.GREY), "of the gradient": (shares, figures.BLUE)}
+pairs = {"of all paths": (combinatorics.shares(n), figures.GREY), "of the gradient": (shares, figures.BLUE)}
 for side, (name, (values, color)) in zip((-0.2, 0.2), pairs.items(), strict=True):
     x, y = [k + side for k in range(n + 1)], [100 * share for share in values]
     bottom.bar(x, y, width=0.4, color=color, label=name)

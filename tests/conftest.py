@@ -15,7 +15,9 @@ from torch import nn
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from helpers import architectures, figures, models
+from helpers import models
+from helpers.network import ResidualModule, ResidualNetwork, Subsample
+from study import figures
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -49,7 +51,7 @@ def new_network():
 
     def build(model="resnet", **settings):
         settings = {"in_channels": 1} | ({"depth": 14} if model == "resnet" else {}) | settings
-        network = architectures.build(model, seed=0, **settings)
+        network = models.build(model, seed=0, **settings)
         return draw_batch_norms(network).double().eval()
 
     return build
@@ -60,19 +62,17 @@ def four(generator):
     """Four modules with all kinds of skip connection, float64, eval mode: 16 paths."""
 
     def residual(c_in, c_out, stride):
-        return architectures.basic_residual(c_in, c_out, stride)
+        return models.basic_residual(c_in, c_out, stride)
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         blocks = [
-            models.ResidualModule(nn.Identity(), residual(4, 4, 1)),
-            models.ResidualModule(models.Subsample(2), residual(4, 6, 2)),
-            models.ResidualModule(nn.Identity(), residual(6, 6, 1)),
-            models.ResidualModule(architectures.conv1x1(6, 8, stride=2), residual(6, 8, 2)),
+            ResidualModule(nn.Identity(), residual(4, 4, 1)),
+            ResidualModule(Subsample(2), residual(4, 6, 2)),
+            ResidualModule(nn.Identity(), residual(6, 6, 1)),
+            ResidualModule(models.conv1x1(6, 8, stride=2), residual(6, 8, 2)),
         ]
-        network = models.ResidualNetwork(
-            architectures.conv3x3(1, 4), blocks, architectures.classifier(8, 3)
-        )
+        network = ResidualNetwork(models.conv3x3(1, 4), blocks, models.classifier(8, 3))
     return draw_batch_norms(network).double().eval()
 
 

@@ -5,7 +5,7 @@ from math import prod
 
 from torch import nn
 
-from helpers import models
+from helpers.network import ResidualModule, ResidualNetwork
 
 
 class Times(nn.Module):
@@ -24,8 +24,8 @@ class Times(nn.Module):
 
 def toy(factors):
     """Residuals a_i x; the images, (B, classes, 1, 1), come out as logits."""
-    blocks = [models.ResidualModule(nn.Identity(), Times(a)) for a in factors]
-    return models.ResidualNetwork(nn.Identity(), blocks, nn.Flatten()).eval()
+    blocks = [ResidualModule(nn.Identity(), Times(a)) for a in factors]
+    return ResidualNetwork(nn.Identity(), blocks, nn.Flatten()).eval()
 
 
 def symmetric(factors, k):

@@ -27,7 +27,7 @@ def _offer_svg(shell, file):
 
             if root not in sys.path:
                 sys.path.append(root)
-            from helpers import figures
+            from study import figures
 
             with matplotlib.rc_context({"svg.hashsalt": "fixed"}):
                 svg = print_figure(shown, "svg", metadata={"Date": None})

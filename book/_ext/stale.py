@@ -1,8 +1,8 @@
 """Sphinx extension: a page is never older than the code, the rows and the weights behind it.
 
-The cache of executed notebooks looks only at their own code cells, so an edit in helpers/ would
-leave old results on the pages.  Here each state of the watched files has a cache of its own, and
-the path of the cache is a setting that Sphinx compares between builds.  When it is new, Sphinx
+The cache of executed notebooks looks only at their own code cells, so an edit in helpers/ or study/
+would leave old results on the pages.  Here each state of the watched files has a cache of its own,
+and the path of the cache is a setting that Sphinx compares between builds.  When it is new, Sphinx
 reads every page again and finds nothing in the cache; when it is not, nothing runs.  When only the
 extensions have changed, pages are read and written again from the cache.
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 WATCHED = (
     "requirements.txt",
     "helpers/**/*.py",
+    "study/**/*.py",
     "book/_ext/figure_kernel.py",
     "book/results/**/*",
     "book/checkpoints/**/*",

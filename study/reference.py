@@ -1,0 +1,156 @@
+"""The reference study: every network and every experiment behind the book's recorded results.
+
+    python -m study.reference                          all parts that are not finished
+    python -m study.reference --list                   the parts, and which are finished
+    python -m study.reference resnet110 deletion       these parts alone
+
+A part is finished when its rows are in book/results; delete that file to run the part again.  A
+part that was interrupted goes on where its training was saved last.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from helpers.devices import find_device
+from study.data import ROOT, load
+from study.plan import SEEDS, SIZES, Chapter, chapters, networks, small_networks
+from study.progress import Progress
+from study.records import commit, store
+from study.training import checkpoints, loop, publishing
+from study.training.recipes import TrainConfig, milestones, reference
+
+RECORDED, RUNS = ROOT / "book" / "results", ROOT / "runs" / "reference"
+
+
+def run_network(config: TrainConfig, keep: bool) -> list[dict]:
+    """Train a network unless it is on the shelf, put it there, and return its row.
+
+    `keep`: whether weights are kept along the run, for the chapter on training's course.
+    """
+    data = load(config.dataset)
+    path = loop.SHELF / loop.file_name(config, data)
+    if not path.is_file():
+        times = milestones(config.iterations) if keep else ()
+        path = loop.train(config, data, keep=times, progress=Progress(config.label))
+    return [publishing.publish(config, data, path, loop.SHELF)]
+
+
+def run_small_networks() -> list[dict]:
+    """Train the networks of the live results, put them on the shelf, and return their rows."""
+    return [row for config in small_networks() for row in run_network(config, False)]
+
+
+def run_chapter(name: str, chapter: Chapter) -> list[dict]:
+    """Run a notebook by papermill and return the rows that are to be recorded.
+
+    Raises CalledProcessError if a cell failed; papermill has said which by then.
+    """
+    folder = RUNS / name
+    folder.mkdir(parents=True, exist_ok=True)
+    loop.CACHE.mkdir(parents=True, exist_ok=True)
+    if not (folder / "checkpoints").exists():
+        # Weights kept along a run belong to no shelf; all parts find them in one place.
+        (folder / "checkpoints").symlink_to(loop.CACHE)
+    for old in folder.glob("results/*.jsonl"):
+        old.unlink()  # Of a run that was interrupted.
+    notebook = ROOT / "notebooks" / f"{chapter.notebook}.ipynb"
+    settings = folder / "parameters.json"
+    settings.write_text(json.dumps(chapter.parameters | {"runs_dir": str(folder)}))
+    command = [sys.executable, "-m", "papermill", str(notebook), str(folder / "out.ipynb")]
+    command += ["-f", str(settings), "-k", "python3", "--log-output", "--no-progress-bar"]
+    subprocess.run(command, check=True, cwd=ROOT)
+    return [row for row in store.read(folder / "results") if chapter.keeps(row)]
+
+
+def run(parts: dict[str, Callable[[], list[dict]]]) -> None:
+    """Run the parts that are not finished, one after the other, and record their rows.
+
+    Raises RuntimeError if the code differs from its commit: a row must say what made it.
+    """
+    missing = [name for name in parts if not is_finished(name)]
+    if missing and commit.code_version()["dirty"]:
+        raise RuntimeError(
+            "helpers/ or study/ differs from its last commit: commit it, then run again"
+        )
+    begin = time.monotonic()
+    for number, name in enumerate(missing, 1):
+        say(f"part {number} of {len(missing)}: {name}")
+        rows = parts[name]()
+        if not rows:
+            raise RuntimeError(f"part {name} left no rows to record")
+        lines = "".join(json.dumps(r, sort_keys=True, allow_nan=False) + "\n" for r in rows)
+        checkpoints.replace(place_of(name), lines.encode())
+        checkpoints.replace(
+            loop.SHELF / "README.md",
+            publishing.card(store.read(RECORDED), loop.SHELF).encode(),
+        )
+        taken = time.monotonic() - begin
+        left = timedelta(seconds=round(taken / number * (len(missing) - number)))
+        say(f"{name}: {len(rows)} rows recorded; at this pace {left} left")
+
+
+def is_finished(part: str) -> bool:
+    """Whether the rows of a part are recorded."""
+    return place_of(part).is_file()
+
+
+def place_of(part: str) -> Path:
+    """Where the rows of a part are recorded."""
+    return RECORDED / f"{part}.jsonl"
+
+
+def say(text: str) -> None:
+    """Tell the person at the terminal, beside the progress of a part."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        "python -m study.reference",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("parts", nargs="*", help="names of parts; none: all")
+    parser.add_argument(
+        "--size",
+        choices=SIZES,
+        default="paper" if find_device().type == "cuda" else "short",
+        help="the paper's recipe and counts, or what two cores can do (here: %(default)s)",
+    )
+    parser.add_argument("--list", action="store_true", help="list the parts and stop")
+    options = parser.parse_args()
+    size = SIZES[options.size]
+    watched = [reference("cifar10", size.others, seed=seed) for seed in range(SEEDS)]
+    parts = {n: partial(run_network, c, c in watched) for n, c in networks(size).items()}
+    parts |= {n: partial(run_chapter, n, c) for n, c in chapters(size).items()}
+    parts["digits"] = run_small_networks
+    if unknown := [name for name in options.parts if name not in parts]:
+        parser.error(f"no part is called {unknown[0]}: expected one of {', '.join(parts)}")
+    if options.list:
+        for name in parts:
+            print(f"{'finished' if is_finished(name) else 'to do   '}  {name}")
+        return 0
+    try:
+        run({name: parts[name] for name in options.parts or parts})
+    except (ValueError, OSError, RuntimeError, ArithmeticError) as problem:
+        say(f"error: {problem}")
+        return 1
+    except subprocess.CalledProcessError as problem:
+        say(f"error: the notebook stopped ({problem.returncode}); see above for the cell")
+        return 1
+    except KeyboardInterrupt:
+        say("\ninterrupted: the same command goes on with what is not finished")
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

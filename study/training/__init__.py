@@ -1,0 +1,1 @@
+"""Training: configurations and recipes, the loop, resuming, checkpoints, the book's networks."""
