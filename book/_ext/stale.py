@@ -58,7 +58,7 @@ def choose_cache(app, config):
 
 
 def intact(cache: Path) -> bool:
-    """Whether all that is in a cache of executed notebooks can be read; so for one not yet there."""
+    """Whether all of a cache of executed notebooks can be read; a cache not yet there is whole."""
     if not cache.exists():
         return True
     try:
