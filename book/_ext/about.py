@@ -1,8 +1,8 @@
 """Sphinx extension: what the site says of itself, to readers and to machines.
 
 Authors, version, date and licence are those of CITATION.cff; pages in Markdown name them as
-{{ authors }}, {{ version }}, {{ released }}, {{ licence }} and {{ bibtex }}.  A page is described by
-the words of its front matter (`myst: html_meta: description:`), or else by its first paragraph.
+{{ authors }}, {{ version }}, {{ released }}, {{ licence }} and {{ bibtex }}.  What describes a page
+is in its front matter (`myst: html_meta: description:`), or else its first paragraph.
 """
 
 from html import escape

@@ -2,8 +2,8 @@
 
 Launch buttons, the sitemap, canonical addresses and the cards that other sites show for a link
 (about.py) need public addresses.  All of them follow from the address of the repository:
-`repository: url:` in _config.yml, or that of the repository in which a workflow on GitHub builds the
-book.  Without either they are left out.
+`repository: url:` in _config.yml, or that of the repository in which a workflow on GitHub builds
+the book.  Without either they are left out.
 """
 
 import os

@@ -78,6 +78,12 @@ FAULTS = """async rules => {
     return found.violations.filter(v => ["serious", "critical"].includes(v.impact))
         .map(v => [v.id, v.nodes.map(n => n.target.join(" "))]);
 }"""
+# What a finger cannot hit: controls, not links in running text.
+SMALL = """() => [...document.querySelectorAll("a, button, summary, input, [role=slider]")]
+    .filter(e => e.matches(".headerlink, .figure-files a") || !e.closest("p, li, td, dd"))
+    .filter(e => !e.closest(".skip-link"))
+    .map(e => [e.outerHTML.slice(0, 80), e.getBoundingClientRect()])
+    .filter(([, box]) => box.width && Math.min(box.width, box.height) < 24)"""
 # Wider than the window: the page scrolls sideways.
 OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -151,7 +157,8 @@ def seen(opened):
             page.emulate_media(color_scheme="dark")
             found["dark"] = page.evaluate(FAULTS, ["color-contrast"])
         page.set_viewport_size({"width": 380, "height": 800})
-        found |= {"overflow": page.evaluate(OVERFLOW), "faults": faults}
+        found |= {"overflow": page.evaluate(OVERFLOW), "small": page.evaluate(SMALL)}
+        found["faults"] = faults
         page.close()
         return found
 
@@ -276,6 +283,11 @@ def test_no_slider_is_untested():
 @every_page
 def test_nothing_is_wider_than_a_phone(seen, page):
     assert seen("file", page)["overflow"] <= 0
+
+
+@every_page
+def test_what_is_tapped_is_large_enough(seen, page):
+    assert seen("file", page)["small"] == []
 
 
 @cache
