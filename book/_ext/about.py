@@ -5,6 +5,7 @@ Authors, version, date and licence are those of CITATION.cff; pages in Markdown 
 is in its front matter (`myst: html_meta: description:`), or else its first paragraph.
 """
 
+import re
 from html import escape
 from pathlib import Path
 from textwrap import shorten
@@ -14,6 +15,7 @@ from docutils import nodes
 
 # The theme's layout has this tag already.
 VIEWPORT = '<meta name="viewport" content="width=device-width, initial-scale=1" />\n'
+NO_WORDS = re.compile(r"[\\{}]")  # In a formula.
 BIBTEX = """```bibtex
 @software{{paths_in_residual_networks,
   title   = {{{title}}},
@@ -44,8 +46,10 @@ def description(doctree) -> str:
     for tag in doctree.findall(nodes.meta):
         if tag.get("name") == "description":
             return tag["content"]
-    paragraph = next(iter(doctree.findall(nodes.paragraph)), None)
-    return shorten(paragraph.astext(), 200, placeholder=" …") if paragraph else ""
+    first = next(iter(doctree.findall(nodes.paragraph)), nodes.paragraph()).deepcopy()
+    for formula in first.findall(nodes.math):
+        formula[:] = [nodes.Text(NO_WORDS.sub("", formula.astext().replace(r"\ldots", "…")))]
+    return shorten(first.astext(), 200, placeholder=" …")
 
 
 def describe(app, page, template, context, doctree):
