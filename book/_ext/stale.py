@@ -4,7 +4,7 @@ The cache of executed notebooks looks only at their own code cells, so an edit i
 would leave old results on the pages.  Here each state of the watched files has a cache of its own,
 and the path of the cache is a setting that Sphinx compares between builds.  When it is new, Sphinx
 reads every page again and finds nothing in the cache; when it is not, nothing runs.  When only the
-extensions have changed, pages are read and written again from the cache.
+extensions, templates or styles have changed, pages are read and written again from the cache.
 
 A build that was killed leaves a mark.  The next one then makes every page again, since Sphinx would
 take those that were not written for finished, and it looks whether the cache can still be read.
@@ -15,6 +15,7 @@ import shutil
 from pathlib import Path
 
 from jupyter_cache import get_cache
+from sphinx.environment import CONFIG_OK
 from sphinx.util import logging
 
 WATCHED = (
@@ -25,7 +26,7 @@ WATCHED = (
     "book/results/**/*",
     "book/checkpoints/**/*",
 )
-TOOLS = ("book/_ext/*.py", "book/_templates/**/*")
+TOOLS = ("book/_ext/*.py", "book/_static/**/*", "book/_templates/**/*")
 
 
 def digest(root: Path, patterns: tuple[str, ...] = WATCHED) -> str:
@@ -76,6 +77,13 @@ def intact(cache: Path) -> bool:
     return whole and folders == {record.hashkey for record in records}
 
 
+def forget_sources(app, env, added, changed, removed) -> list[str]:
+    """Have viewcode make its pages anew where every other page is: it looks at the code alone."""
+    if env.config_status != CONFIG_OK:
+        shutil.rmtree(Path(app.outdir) / "_modules", ignore_errors=True)
+    return []
+
+
 def mark(app) -> Path:
     """The file that is there while a site is being built."""
     return Path(app.outdir).parent / "unfinished"
@@ -90,5 +98,6 @@ def setup(app):
     """Called by Sphinx."""
     app.add_config_value("page_tools", "", "env")
     app.connect("config-inited", choose_cache)
+    app.connect("env-get-outdated", forget_sources)
     app.connect("build-finished", remove_mark)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

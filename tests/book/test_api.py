@@ -19,13 +19,19 @@ SHOWN = {
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """The page, built alone; a warning would fail it."""
+def project(tmp_path_factory):
+    """A book of that page alone, built; a warning would fail it."""
     chapter = "notebooks/your_own_network"
     pages = {"intro.md": "# Intro\n\nWords.\n", "api.md": TEXT, f"{chapter}.md": "# Yours\n"}
     project = books.new_book(tmp_path_factory.mktemp("book"), pages)
     (project / "helpers").symlink_to(books.ROOT / "helpers")
     books.build(project)
+    return project
+
+
+@pytest.fixture(scope="module")
+def page(project):
+    """The page."""
     html = (project / "book/_build/html/api.html").read_text(encoding="utf8")
     return BeautifulSoup(html, "html.parser")
 
@@ -57,3 +63,12 @@ def test_backticks_are_code(page):
 def test_every_module_of_the_instrument_is_named():
     modules = {path.stem for path in (books.ROOT / "helpers").glob("[a-z]*.py")}
     assert modules <= set(re.findall(r"helpers\.(\w+)", TEXT))
+
+
+def test_pages_of_source_follow_the_styles(project):
+    """They are made by another tool than the others, which looks at the code alone."""
+    source = project / "book/_build/html/_modules/helpers/gradients.html"
+    assert "def</span>" in source.read_text(encoding="utf8")
+    (project / "book/_static/new.css").write_text("")
+    books.build(project)
+    assert "_static/new.css" in source.read_text(encoding="utf8")

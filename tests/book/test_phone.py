@@ -65,7 +65,7 @@ SCROLLED = {
     "output": ".cell_output pre >> nth=0",
 }
 SMALL = """() => [...document.querySelectorAll("a, button, summary, input, [role=slider]")]
-    .filter(e => e.matches(".headerlink, .figure-files a") || !e.closest("p, li, td, dd"))
+    .filter(e => e.matches(".headerlink, .figure-files a") || !e.closest("p, li, td, dd, dt, pre"))
     .filter(e => !e.closest(".skip-link"))
     .map(e => [e.outerHTML.slice(0, 80), e.getBoundingClientRect()])
     .filter(([, box]) => box.width && Math.min(box.width, box.height) < 24)"""

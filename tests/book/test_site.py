@@ -80,7 +80,7 @@ FAULTS = """async rules => {
 }"""
 # What a finger cannot hit: controls, not links in running text.
 SMALL = """() => [...document.querySelectorAll("a, button, summary, input, [role=slider]")]
-    .filter(e => e.matches(".headerlink, .figure-files a") || !e.closest("p, li, td, dd"))
+    .filter(e => e.matches(".headerlink, .figure-files a") || !e.closest("p, li, td, dd, dt, pre"))
     .filter(e => !e.closest(".skip-link"))
     .map(e => [e.outerHTML.slice(0, 80), e.getBoundingClientRect()])
     .filter(([, box]) => box.width && Math.min(box.width, box.height) < 24)"""
@@ -320,6 +320,18 @@ def test_search_finds_effective_paths(opened, way):
     page.close()
     assert any("05_effective_paths" in link for link in links[:5]), links
     assert faults == []
+
+
+def test_excerpts_of_found_pages_hold_no_raw_formulas(opened):
+    page, faults = opened("http", "search.html?q=paths")
+    page.wait_for_selector("#search-results ul.search li p.context")
+    page.wait_for_timeout(1000)
+    excerpts = page.eval_on_selector_all(
+        "#search-results p.context", "all => all.map(p => p.textContent)"
+    )
+    page.close()
+    assert len(excerpts) > 5 and faults == []
+    assert [found for text in excerpts for found in RAW_LATEX.findall(text)] == []
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core: `npm ci --prefix book`")

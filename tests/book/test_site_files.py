@@ -90,7 +90,8 @@ def test_the_first_page_is_a_summary():
 @pytest.mark.parametrize("name", NAMES if BUILT else [])
 def test_a_page_is_described(name):
     """In a sentence or two, of its own, without what a formula looks like before it is drawn."""
-    (words,) = (tag["content"] for tag in page(name).find_all("meta", attrs={"name": "description"}))
+    (tag,) = page(name).find_all("meta", attrs={"name": "description"})
+    words = tag["content"]
     assert 50 <= len(words) <= 220 and not re.search(r"\\[a-z]|\$|\{", words), words
 
 
