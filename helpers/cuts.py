@@ -18,7 +18,7 @@ from torch.fx.node import map_arg
 from torch.nn import functional as F
 
 from helpers.models import ResidualModule
-from helpers.tracing import tensors
+from helpers.recording import tensors
 
 ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
 RELUS = (F.relu, F.relu_, torch.relu, torch.relu_, "relu", "relu_")
@@ -52,7 +52,7 @@ class Parts(NamedTuple):
     stem: nn.Module
     modules: list[ResidualModule]
     head: nn.Module
-    values: list[Tensor]
+    sums: list[Tensor]
     names: list[str]
 
 
@@ -127,7 +127,7 @@ def in_parts(graph: fx.Graph, found: list[Sum]) -> Parts:
 
 def place_of(node: fx.Node) -> str:
     """The innermost module of the model in whose forward a call is made."""
-    stack = list(node.meta["nn_module_stack"].values())
+    stack = list(node.meta.get("nn_module_stack", {}).values())
     return stack[-1][0].removeprefix("model").removeprefix(".")
 
 
