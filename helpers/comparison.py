@@ -57,7 +57,9 @@ def check(
         if wrong := difference("output", y, expected):
             raise ValueError(f"the parts do not make up the model: {wrong}; {HINTS}")
         if sums is None and not expected.any():
-            raise ValueError("the model's output is zero, which checks nothing: give its head weights")
+            raise ValueError(
+                "the model's output is zero, which checks nothing: give its head weights"
+            )
         for mine, own in zip(gradient(y, at), g, strict=True):
             if wrong := difference("gradient", mine, own, scale=max(map(largest, g))):
                 raise ValueError(f"the parts do not make up the model: {wrong}; {CUT_OFF}")
@@ -78,9 +80,7 @@ def check_other_number(model: Callable, network: ResidualNetwork, images: Tensor
 
 
 @contextmanager
-def differentiable(
-    images: Tensor, weights: list[Tensor]
-) -> Iterator[tuple[Tensor, list[Tensor]]]:
+def differentiable(images: Tensor, weights: list[Tensor]) -> Iterator[tuple[Tensor, list[Tensor]]]:
     """The images, and what to take gradients at: them, or for whole numbers the weights."""
     frozen = [] if images.is_floating_point() else [w for w in weights if not w.requires_grad]
     x = images.detach().clone()

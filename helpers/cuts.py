@@ -17,24 +17,12 @@ from torch import Tensor, fx, nn
 from torch.fx.node import map_arg
 from torch.nn import functional as F
 
-from helpers.models import ResidualModule
-from helpers.recording import tensors
+from helpers.models import ResidualModule, SharedStart
+from helpers.recording import in_memory_of, tensors
 
 ADDITIONS = (operator.add, operator.iadd, torch.add, "add", "add_")
 RELUS = (F.relu, F.relu_, torch.relu, torch.relu_, "relu", "relu_")
 POOLS = (nn.MaxPool2d, nn.Identity)
-
-
-class SharedStart(ResidualModule):
-    """A residual module whose two routes begin with the same layers, `start`."""
-
-    def __init__(self, start: nn.Module, skip: nn.Module, residual: nn.Module):
-        super().__init__(nn.Sequential(start, skip), nn.Sequential(start, residual))
-
-    def forward(self, x: Tensor) -> Tensor:
-        # Once: dropout would fall differently on the two routes, batch norm count a batch twice.
-        x = self.skip[0](x)
-        return self.skip[1](x) + self.residual[1](x)
 
 
 class Sum(NamedTuple):
@@ -163,7 +151,7 @@ def layers(start: fx.Node, end: fx.Node) -> list[nn.Module]:
     for before, node in zip(at, at[1:], strict=False):
         own = as_module(node) if node.all_input_nodes == [before] else None
         # The value in front of a route is the other route's, too.
-        if own is not None and before is start and node.meta["overwrites"]:
+        if own is not None and node.meta["overwrites"] and start in in_memory_of(before):
             own = out_of_place(own)
         if own is None:
             opened = opened or before
@@ -249,8 +237,8 @@ def piece(start: fx.Node, end: fx.Node) -> fx.GraphModule:
         if own is not None:
             target = target.removeprefix("model.")
             held[target] = own
-        if node.meta["overwrites"] and node.args[0] is start:
-            args = (graph.call_method("clone", (x,)), *args[1:])
+        if node.meta["overwrites"] and start in in_memory_of(node.args[0]):
+            args = (graph.call_method("clone", args[:1]), *args[1:])
         return graph.create_node(op, target, args, kwargs)
 
     for node in between(start, end):

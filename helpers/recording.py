@@ -6,11 +6,13 @@ shapes and values, and so that three things are known of each call, in `node.met
 - `value`: what it returned;
 - `live`: whether what it returned depends on the input, and not merely on its shape;
 - `overwrites`: whether it works in place, on its first argument;
+- `shares`: the value in whose memory it leaves its own, or None;
 - `own`: the model's parameter, buffer or module that it is, or None.
 
 What is written in place is recorded as a new value: whoever reads the old one later reads that.
 """
 
+import copy
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -73,9 +75,6 @@ class Known(fx.Proxy):
     def __iter__(self) -> Iterator:
         return iter([self[i] for i in range(len(self.value))])
 
-    def __contains__(self, item) -> bool:
-        return item in self.value
-
 
 class WithSizes(TorchFunctionMode):
     """Records also the functions that take no tensor but a recorded size: `torch.arange(n)`."""
@@ -134,7 +133,7 @@ class Recorder(fx.Tracer):
         """A recorded call, carried out."""
         args, kwargs = map_arg((args, kwargs), self.latest)
         node = super().create_node(kind, target, args, kwargs, *rest, **named)
-        node.meta |= {"live": False, "overwrites": False, "own": None}
+        node.meta |= {"live": False, "overwrites": False, "shares": None, "own": None}
         if kind == "placeholder":
             node.meta |= {"value": kept(self.x, True), "live": True}
         elif kind == "get_attr":
@@ -175,7 +174,7 @@ class Recorder(fx.Tracer):
                 value = node.target(*args, **kwargs)
         inputs = [n for n in node.all_input_nodes if n.meta["live"]]
         # What comes from whole numbers, and whole numbers, depend on the input without gradients.
-        whole = any(not has_gradients(n.meta["value"]) for n in inputs)
+        whole = any(not t.requires_grad for n in inputs for t in tensors(n.meta["value"]))
         live = bool(inputs) and any(
             whole or t.requires_grad or not t.is_floating_point() for t in tensors(value)
         )
@@ -183,8 +182,9 @@ class Recorder(fx.Tracer):
         for n in written:
             if given[n] is not value:
                 raise OverwritesInput(node.meta["own"], str(node.target).removeprefix("model."))
-            self.now[n] = node
+            self.now |= dict.fromkeys(in_memory_of(n), node)
         node.meta |= {"live": live, "overwrites": bool(written)}
+        node.meta["shares"] = next((n for n in inputs if share_memory(given[n], value)), None)
         node.meta["value"] = map_tensors(lambda t: kept(t, live), value)
 
     @contextmanager
@@ -201,10 +201,24 @@ def unpacked(result):
     """A recorded tuple or list as one of recorded entries: a forward may ask what it is."""
     if isinstance(result, Known) and type(result.value) in (tuple, list):
         kind = type(result.value)
-        return kind(
-            None if v is None else unpacked(result[i]) for i, v in enumerate(result.value)
-        )
+        return kind(None if v is None else unpacked(result[i]) for i, v in enumerate(result.value))
     return result
+
+
+def in_memory_of(node: fx.Node | None) -> list[fx.Node]:
+    """A value, the one in whose memory it is, and so on."""
+    found = []
+    while node is not None:
+        found.append(node)
+        node = node.meta["shares"]
+    return found
+
+
+def share_memory(a, b) -> bool:
+    """Whether two values are tensors over the same memory."""
+    if not isinstance(a, Tensor) or not isinstance(b, Tensor):
+        return False
+    return a.untyped_storage().data_ptr() == b.untyped_storage().data_ptr() != 0
 
 
 def kept(t: Tensor, live: bool) -> Tensor:
@@ -219,11 +233,6 @@ def tensors(value) -> list[Tensor]:
     return found
 
 
-def has_gradients(value) -> bool:
-    """Whether a live value carries gradients."""
-    return any(t.requires_grad for t in tensors(value))
-
-
 def map_tensors(function: Callable, value):
     """`value` with the function applied to each tensor in it."""
     if isinstance(value, Tensor):
@@ -231,7 +240,8 @@ def map_tensors(function: Callable, value):
     if type(value) in (tuple, list):
         return type(value)(map_tensors(function, v) for v in value)
     if isinstance(value, dict):
-        for key, v in value.items():
-            map_tensors(function, v)
-        return value
+        # Also one of a kind of its own, as language models return it.
+        value = copy.copy(value)
+        for key in value:
+            value[key] = map_tensors(function, value[key])
     return value

@@ -15,7 +15,6 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from helpers.cuts import Parts, as_module, bound, cuts, ends, in_parts, sums
-from helpers.models import is_a
 from helpers.recording import OverwritesInput, Recorder
 
 CONCATENATIONS = (torch.cat, torch.concat, torch.concatenate)
@@ -27,39 +26,56 @@ def traced(model: nn.Module, x: Tensor, read: Callable, modes: dict[nn.Module, b
 
     `modes`: which of its modules are to be in train mode.  ValueError says why there are no parts:
     no additions, hooks that these would leave out, calls that differ in train mode, or a forward
-    that could not be followed.
+    that could not be followed.  A warning names a module that could not be.
     """
-    kind = type(model).__name__
+    kind, names = type(model).__name__, {part: name for name, part in model.named_modules()}
     try:
         graph, opened, failed = opened_up(model, x, read)
-        joins = concatenates(graph)
+        joined = concatenates(graph)
         opened = worth_opening(model, graph, opened)
         graph = record(model, x, read, opened)
     except Exception as error:
         raise ValueError(f"{kind} could not be followed: {in_words(error)}; {ADVICE}") from error
-    names = {part: name for name, part in model.named_modules()}
     lost = [
         f"{names[m]}, a {type(m).__name__}, could not be followed: {in_words(error)}"
         for m, error in failed.items()
         if m in on_the_way(graph)
     ]
     if not sums(graph):
-        why = "no two routes are added in it"
-        if joins:
-            why = "its routes meet in concatenations, not in additions"
-        lost = [f"{lost[0]}; {ADVICE}"] if lost else []
-        raise ValueError("; ".join([f"{kind} is no residual network: {why}", *lost]))
+        why = "its routes meet in concatenations, not in additions"
+        if not joined:
+            why = "no two routes that together carry all of its data are added"
+        more = f"; {lost[0]}; {ADVICE}" if lost else ""
+        raise ValueError(f"{kind} is no residual network: {why}{more}")
     for message in lost:
         warnings.warn(f"{message}; additions in it are not seen", stacklevel=3)
-    hooked = [names[m] or kind for m in opened if has_hooks(m)]
-    if hooked:
-        raise ValueError(f"{hooked[0]} has hooks, which its parts would not run: remove them")
-    if any(modes[m] for m in opened):
-        for m in opened:
-            m.training = modes[m]
-        if calls(Recorder(opened).record(model, x, read)) != calls(graph):
-            raise ValueError(f"{kind} makes other calls in train mode: call model.eval() first")
+    for m in filter(has_hooks, opened):
+        name = names[m] or kind
+        raise ValueError(
+            f"{name} has hooks, which a network of its parts would not run: remove them"
+        )
+    if not same_in_modes(model, x, read, opened, modes, graph):
+        raise ValueError(f"{kind} makes other calls in train mode: call model.eval() first")
     return in_parts(graph, sums(graph))
+
+
+def same_in_modes(
+    model: nn.Module,
+    x: Tensor,
+    read: Callable,
+    opened: set[nn.Module],
+    modes: dict[nn.Module, bool],
+    graph: fx.Graph,
+) -> bool:
+    """Whether the opened modules make the calls of `graph` in the modes that they are to be in."""
+    if not any(modes[m] for m in opened):
+        return True
+    for m in opened:
+        m.training = modes[m]
+    try:
+        return calls(record(model, x, read, set(opened))) == calls(graph)
+    except Exception:
+        return False
 
 
 def opened_up(
@@ -90,7 +106,7 @@ def worth_opening(model: nn.Module, graph: fx.Graph, opened: set[nn.Module]) -> 
     """Those of the opened modules in which routes are added, and those that only call modules one
     by one."""
     ends_of = {one.end for one in sums(graph)}
-    around, chains = {model}, set(opened)
+    around, chains = {model}, {m for m in opened if not has_hooks(m)}
     for node in graph.nodes:
         if node.op not in ("placeholder", "output"):
             within = modules_around(model, node)

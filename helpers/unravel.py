@@ -101,13 +101,14 @@ def check_logits(output, read: Callable | None) -> None:
     """TypeError unless the output, read by `read`, is a tensor of floats."""
     if isinstance(output, Tensor) and output.is_floating_point():
         return
-    kind = f"a tensor of {output.dtype}" if isinstance(output, Tensor) else type(output).__name__
+    kind = output.dtype if isinstance(output, Tensor) else f"a {type(output).__name__}"
     if read is not None:
         raise TypeError(f"read returns {kind}: expected the logits, a tensor of floats")
     example = "out.logits" if hasattr(output, "logits") else "out[0]"
     if type(output) is dict:
         example = f"out[{next(iter(output), 'logits')!r}]"
+    example = "" if isinstance(output, Tensor) else f", as in read=lambda out: {example}"
     raise TypeError(
-        f"the model returns {kind}, not a tensor of floats: give read, a function from that to the "
-        f"logits, as in unravel(model, images, read=lambda out: {example})"
+        f"the model returns {kind}: expected a tensor of floats; give unravel read=, a function "
+        f"from that to the logits{example}"
     )
