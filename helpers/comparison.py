@@ -74,9 +74,9 @@ def check_other_number(model: Callable, network: ResidualNetwork, images: Tensor
     """ValueError unless outputs are also equal for one image, or for two where one was given."""
     other = images[:1] if len(images) > 1 else torch.cat([images, images])
     expected = run("the model", model, other.clone())
-    wrong = difference("output", run("the network", network, other.clone()), expected)
-    if wrong:
-        raise ValueError(f"followed for {len(images)} images, run for {len(other)}: {wrong}")
+    name = f"followed for {len(images)} images, the network"
+    if wrong := difference("output", run(name, network, other.clone()), expected):
+        raise ValueError(f"{name} is another for {len(other)}: {wrong}")
 
 
 @contextmanager

@@ -85,20 +85,17 @@ def opened_up(
     opened."""
     opened, failed = {model}, {}
     graph = record(model, x, read, opened)
-    while True:
-        kinds: dict[type, set[nn.Module]] = {}
-        for m in on_the_way(graph):
-            if m not in failed and can_open(m):
-                kinds.setdefault(type(m), set()).add(m)
-        if not kinds:
-            break
-        for alike in kinds.values():
-            wider = opened | alike
+    while new := [m for m in on_the_way(graph) if can_open(m) and m not in failed]:
+        # Those of one kind at once: mostly all of them can be opened, or none.
+        left = [[m for m in dict.fromkeys(new) if type(m) is kind] for kind in {*map(type, new)}]
+        while left:
+            alike = left.pop()
             try:
-                graph = record(model, x, read, wider)
-                opened = wider
+                wider = opened | {*alike}
+                graph, opened = record(model, x, read, wider), wider
             except Exception as error:
-                failed |= dict.fromkeys(alike, error)
+                left += [[m] for m in alike] if len(alike) > 1 else []
+                failed |= {alike[0]: error} if len(alike) == 1 else {}
     return graph, opened, failed
 
 
