@@ -1,7 +1,7 @@
 """A model's forward as a graph of the calls it makes, with the value of each.
 
 torch.fx records; every call is also carried out for the given input, so that a forward may look at
-shapes and values, and so that three things are known of each call, in `node.meta`:
+shapes and values, and so that some things are known of each call, in `node.meta`:
 
 - `value`: what it returned;
 - `live`: whether what it returned depends on the input, and not merely on its shape;
@@ -182,7 +182,8 @@ class Recorder(fx.Tracer):
         for n in written:
             if given[n] is not value:
                 raise OverwritesInput(node.meta["own"], str(node.target).removeprefix("model."))
-            self.now |= dict.fromkeys(in_memory_of(n), node)
+            same = [m for m in in_memory_of(n) if m.meta["value"].shape == given[n].shape]
+            self.now |= dict.fromkeys(same, node)
         node.meta |= {"live": live, "overwrites": bool(written)}
         node.meta["shares"] = next((n for n in inputs if share_memory(given[n], value)), None)
         node.meta["value"] = map_tensors(lambda t: kept(t, live), value)

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
-from helpers.cuts import Parts, as_module, bound, cuts, ends, in_parts, sums
+from helpers.cuts import ends, narrows, sums
+from helpers.pieces import Parts, as_module, bound, in_parts
 from helpers.recording import OverwritesInput, Recorder
 
 CONCATENATIONS = (torch.cat, torch.concat, torch.concatenate)
@@ -87,7 +88,8 @@ def opened_up(
     graph = record(model, x, read, opened)
     while new := [m for m in on_the_way(graph) if can_open(m) and m not in failed]:
         # Those of one kind at once: mostly all of them can be opened, or none.
-        left = [[m for m in dict.fromkeys(new) if type(m) is kind] for kind in {*map(type, new)}]
+        kinds = dict.fromkeys(map(type, new))
+        left = [[m for m in new if type(m) is kind] for kind in kinds]
         while left:
             alike = left.pop()
             try:
@@ -127,8 +129,8 @@ def record(model: nn.Module, x: Tensor, read: Callable, opened: set[nn.Module]) 
 
 
 def on_the_way(graph: fx.Graph) -> list[nn.Module]:
-    """The modules called on a value that all of the data takes, for another such."""
-    return [node.meta["own"] for node in cuts(*ends(graph)) if node.op == "call_module"]
+    """The modules whose output all of the data passes through."""
+    return [node.meta["own"] for node in narrows(*ends(graph)) if node.op == "call_module"]
 
 
 def can_open(m: nn.Module) -> bool:

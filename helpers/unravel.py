@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from helpers.comparison import attempt, check, undisturbed
 from helpers.models import ResidualModule, ResidualNetwork
+from helpers.pieces import Parts
 from helpers.recording import Whole
 from helpers.tracing import ADVICE, traced
 
@@ -30,41 +31,42 @@ def unravel(
 ) -> ResidualNetwork:
     """`model` as a ResidualNetwork over the same weights, in the same mode; it is not changed.
 
-    Without a list, the model's forward is followed in eval mode: where it adds a branch to a route,
-    and all of its data takes either, there is a residual module, and what lies between two modules
-    is at the start of both routes of the second.  With a list, `modules` names the residual modules
-    in order: each a ResidualModule, a pair (skip, residual), or a residual alone, whose skip is the
-    identity; `stem` is what comes before them and `head` what comes after, nothing by default.
-    Parts that the model does not hold take over its mode.
+    Without a list, the model's forward is followed.  Where it adds a branch to a route, and all of
+    its data takes the one or the other, there is a residual module; the route with fewer calls is
+    its skip connection.  What lies between two modules is at the start of both routes of the
+    second: an activation behind the sum, a block without a skip connection.
 
-    `images`: what the model takes, on its device, (B, ...): normalised images (B, C, H, W) of its
+    With a list, `modules` names the residual modules in order: each a ResidualModule, a pair (skip,
+    residual), or a residual alone, whose skip is the identity.  `stem` is what comes before them
+    and `head` what comes after, nothing by default.
+
+    `images`: what the model takes, (B, ...), on its device: normalised images (B, C, H, W) of its
     dtype, or tokens (B, T), whole numbers.  `read`: a function from what the model returns to the
-    logits, where that is no tensor.  In eval mode output and gradient of the network must be those
-    of the model, up to rounding.  ValueError says which part's are not, or fails, or why the model
-    is no residual network; TypeError if it is wrapped in another or returns no tensor, or if
-    something in the list is no module.
+    logits (B, classes), where that is no tensor.  The forward is followed, and compared, in eval
+    mode: output and gradient of the network must be those of the model, up to rounding.  Sizes
+    other than B are those of `images`; where a model goes to another dtype or device, unravel it
+    again.  Parts that the model does not hold take over its mode.
+
+    ValueError says which part is not the model's, or fails, or why the model is no residual
+    network; TypeError if it is wrapped in another or returns no tensor, or if something in the list
+    is no module.
     """
     if modules is None and (stem is not None or head is not None):
         raise TypeError(f"a stem or a head without modules: {ADVICE}")
     if not len(images):
         raise ValueError("no images: expected at least one to compare the outputs for")
     whole, modes = Whole(model, read or as_it_is), {m: m.training for m in model.modules()}
-    sums = None
-    if modules is not None:
-        listing = [listed(i, m) for i, m in enumerate(modules)]
-        network = ResidualNetwork(stem or nn.Identity(), listing, head or nn.Identity())
-        names = [f"modules[{i}]" for i in range(len(listing))]
-    else:
+    if modules is None:
         refuse_wrapped(model)
     with undisturbed(images.device, model):
         check_logits(attempt("the model", whole, images.clone()), read)
         if modules is None:
-            parts = traced(model, images.clone(), read or as_it_is, modes)
-            network = ResidualNetwork(parts.stem, parts.modules, parts.head)
-            names = [f"module {i}, in {name}" for i, name in enumerate(parts.names)]
-            sums = parts.sums
+            parts = traced(model, images.clone(), whole.read, modes)
+        else:
+            parts = listed(stem, modules, head)
+    network = ResidualNetwork(parts.stem, parts.modules, parts.head)
     with undisturbed(images.device, model, network):
-        check(whole, network, images, names, sums)
+        check(whole, network, images, parts.names, parts.sums)
     for part in network.modules():
         if part not in modes:
             part.training = model.training
@@ -76,7 +78,14 @@ def as_it_is(output):
     return output
 
 
-def listed(index: int, module) -> ResidualModule:
+def listed(stem: nn.Module | None, modules: Sequence, head: nn.Module | None) -> Parts:
+    """The caller's list as parts; TypeError if something in it is no module."""
+    entries = [entry(i, module) for i, module in enumerate(modules)]
+    names = [f"modules[{i}]" for i in range(len(entries))]
+    return Parts(stem or nn.Identity(), entries, head or nn.Identity(), names, None)
+
+
+def entry(index: int, module) -> ResidualModule:
     """An entry of the caller's list as a module; TypeError if it is no such thing."""
     if isinstance(module, ResidualModule):
         return module
