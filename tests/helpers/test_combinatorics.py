@@ -63,7 +63,9 @@ def test_remaining_counts_the_paths_that_avoid_the_deleted_modules():
     counts = survivors.sum(1).bincount(minlength=7).tolist()
     expected = [
         c * left
-        for c, left in zip(combinatorics.counts_by_length(6), combinatorics.remaining(6, 2), strict=True)
+        for c, left in zip(
+            combinatorics.counts_by_length(6), combinatorics.remaining(6, 2), strict=True
+        )
     ]
     assert counts == pytest.approx(expected)
 
