@@ -142,13 +142,7 @@ def highway(
 
 def resnet200(in_channels: int = 3, classes: int = 1000) -> ResidualNetwork:
     """Pre-activation bottleneck ResNet-200 for ImageNet (He et al. 2016): 3 + 24 + 36 + 3 = 66
-    modules, 1x1 projections where sizes change; images of side 224 or so.
-
-    >>> with torch.device("meta"):  # Shapes alone, no weights.
-    ...     network = resnet200()
-    >>> len(network.blocks)
-    66
-    """
+    modules, 1x1 projections where sizes change; images of side 224 or so."""
     blocks, c_in = [], 64
     for stage, (modules, c_out) in enumerate(((3, 256), (24, 512), (36, 1024), (3, 2048))):
         for position in range(modules):

@@ -6,10 +6,11 @@ from importlib import import_module
 
 import pytest
 
-# What only the functions with examples use: checks, and parts of networks.
+# What only the functions with examples use: checks, and parts of networks.  An example of
+# resnet200, with 64 million weights, would take seconds.
 NO_EXAMPLE = {
     "models": {"basic_residual", "bottleneck_residual", "cifar_shapes", "classifier"}
-    | {"initialise", "pre_activation", "shortcut"},
+    | {"initialise", "pre_activation", "resnet200", "shortcut"},
     "combinatorics": {"check_band", "check_length"},
     "network": {"HighwayModule", "PlainLayer", "ResidualNetwork", "SharedPreActivation"},
     "bfloat16": {"Autocast", "fuses"},
