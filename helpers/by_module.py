@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from helpers.exactness import exactly, finite
 from helpers.groups import grouped, steps
@@ -65,7 +66,8 @@ def module_products(
     groups, n = grouped(network, images, labels, 4), len(network.blocks)
     step = steps(progress, len(groups) * n)
     products, squares = torch.empty(0), torch.empty(0)
-    with exactly(network):
+    # Other kernels of attention cannot be differentiated twice.
+    with exactly(network), sdpa_kernel(SDPBackend.MATH):
         for rows in groups:
             at = Linearised(network, images[rows], labels[rows], at_image, loss, whole=True)
             if not products.dim() > 1:
