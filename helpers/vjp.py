@@ -85,7 +85,7 @@ def linearise(module: nn.Module, x: Tensor) -> tuple[Tensor, Pullback]:
     """What `module` returns for x, (B, ...), and its transposed Jacobian there.
 
     Where x requires gradients and they are enabled, the output also leads back to x by automatic
-    differentiation.
+    differentiation; its graph is to be retained, for layers that have no rule here share it.
 
     >>> y, back = linearise(nn.ReLU(), torch.tensor([[-1.0, 2.0]]))
     >>> back(torch.tensor([[5.0, 6.0]]))
