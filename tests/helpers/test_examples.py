@@ -17,7 +17,8 @@ NO_EXAMPLE = {
     "models": {"basic_residual", "bottleneck_residual", "cifar_shapes", "classifier"}
     | {"initialise", "pre_activation", "resnet200", "shortcut"},
     "combinatorics": {"check_band", "check_length"},
-    "network": {"HighwayModule", "PlainLayer", "ResidualNetwork", "SharedPreActivation"},
+    "network": {"HighwayModule", "PlainLayer", "ResidualNetwork", "SharedPreActivation"}
+    | {"SharedStart"},
     "bfloat16": {"Autocast", "fuses"},
     "sweep": {"Node", "check_batches", "check_sweep", "laid_out", "largest"},
     "stages": {"compatible", "kind_of", "layers_of", "shapes_kept", "skip_of"},
