@@ -194,7 +194,7 @@ def norms(gradients: Tensor, dims: int = 3) -> Tensor:
 def products(lengths: Tensor) -> Tensor:
     """The inner products <G_k, g> of each image, with g = sum_k G_k: (K, B, ...) to (K, B).
 
-    Their sum over k is |g|^2, and `shares` and `shares_by_image` are made of them.
+    Their sum over k is <g, g>, and `shares` and `shares_by_image` are made of them.
 
     >>> products(torch.tensor([[[3.0], [0.0]], [[1.0], [2.0]]]))
     tensor([[12.,  0.],
