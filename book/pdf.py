@@ -14,6 +14,7 @@ from itertools import accumulate
 from pathlib import Path
 from urllib.parse import urldefrag
 
+import yaml
 from playwright.sync_api import Page, sync_playwright
 from pypdf import PageObject, PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, DictionaryObject, Fit, FloatObject, NameObject, NullObject
@@ -104,7 +105,10 @@ def bind(chromium: Page, pages: list[Path]) -> PdfWriter:
         page.merge_page(number)
         page.compress_content_streams()
     book.compress_identical_objects()
-    book.add_metadata({"/Title": title(pages[0])})
+    about = yaml.safe_load((BOOK.parent / "CITATION.cff").read_text(encoding="utf8"))
+    authors = ", ".join(author["name"] for author in about["authors"])
+    facts = {"/Title": about["title"], "/Author": authors, "/Subject": about["abstract"]}
+    book.add_metadata(facts)
     return book
 
 

@@ -10,8 +10,8 @@ import re
 from docutils import nodes
 
 NAMES = "b br code details div em i p small span strong sub summary sup".split()
-# With classes, with `open`, and with nothing else.
-KEPT = re.compile(rf'/?({"|".join(NAMES)})( class="[\w -]*")?( open)?\s*/?>')
+# With classes, a place to link to, with `open`, and with nothing else.
+KEPT = re.compile(rf'/?({"|".join(NAMES)})( (class|id)="[\w -]*")*( open)?\s*/?>')
 
 # Where a widget is to be drawn: myst-nb's own, and no Markdown.
 WIDGET = re.compile(r'<script type="application/vnd\.jupyter\.widget-view\+json">[^<]*</script>')

@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
+import yaml
 from bs4 import BeautifulSoup
 from pypdf import PdfReader
 from sphinx_external_toc.parsing import parse_toc_yaml
@@ -95,6 +96,15 @@ def test_a_page_is_described(name):
     assert 50 <= len(words) <= 220 and not re.search(r"\\[a-z]|\$|\{", words), words
 
 
+def test_words_say_whether_a_notebook_has_succeeded():
+    """Not every font has the pictures that would say so."""
+    column = [
+        row.find_all(["th", "td"])[-1].get_text(strip=True)
+        for row in page("status").find("tbody")("tr")
+    ]
+    assert column and set(column) == {"yes"}
+
+
 def test_every_source_can_be_looked_up():
     entries = page("bibliography").find_all("div", class_="citation")
     assert len(entries) > 10
@@ -118,6 +128,14 @@ def test_the_pdf_has_every_page_of_the_book():
     assert first == sorted(set(first)) and first[0] == 1 and contents.title
     for number, sheet in enumerate(book.pages, 1):
         assert sheet.extract_text().rstrip().endswith(str(number)), "pages are numbered"
+
+
+@with_pdf
+def test_the_pdf_says_what_it_is():
+    about = PdfReader(PDF).metadata
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf8"))
+    assert about.title == citation["title"] and about.subject == citation["abstract"]
+    assert about.author == citation["authors"][0]["name"]
 
 
 @with_pdf

@@ -111,7 +111,14 @@ def test_no_name_runs(page):
 
 
 @pytest.mark.parametrize(
-    "html", ["<br>", "<br/>", '<span class="live">3</span>', "<details><summary>a</summary>"]
+    "html",
+    [
+        "<br>",
+        "<br/>",
+        '<span id="B2" class="a b">',
+        '<span class="live">3</span>',
+        "<details><summary>a</summary>",
+    ],
 )
 def test_tags_that_set_text_are_kept(html):
     assert tags.as_text(f"1 {html} 2") == f"1 {html} 2"
