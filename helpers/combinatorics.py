@@ -8,6 +8,9 @@ from math import comb
 
 import torch
 
+# The lengths, in modules, that carry almost all gradient by the paper's measurement (Section 5).
+EFFECTIVE = range(5, 18)
+
 
 def count(n: int) -> int:
     """The number of paths through n modules, 2^n (Section 3)."""

@@ -21,6 +21,11 @@ def product_shares(lengths: np.ndarray, mean: np.ndarray, n: int) -> np.ndarray:
     return product / product.sum()
 
 
+def effective(lengths: np.ndarray, shares: np.ndarray) -> float:
+    """The part of the shares, one for each of `lengths`, that the effective paths carry."""
+    return float(shares[np.isin(lengths, combinatorics.EFFECTIVE)].sum())
+
+
 def exact_shares(rows: list[dict]) -> tuple[np.ndarray, list[dict]]:
     """Exact share of the gradient by length, from 0, mean over networks; and the rows."""
     found = select(rows, "by_length", "exact gradients by length", **FULL)
@@ -69,9 +74,9 @@ def _b9(rows):
 def _b10(rows):
     lengths, mean, found = sampled(rows)
     n = found[0]["value"]["modules"]
-    inside = product_shares(lengths, mean, n)[(lengths >= 5) & (lengths <= 17)].sum()
+    inside = effective(lengths, product_shares(lengths, mean, n))
     shares, exact_rows = exact_shares(rows)
-    exact = shares[5:18].sum()
+    exact = effective(np.arange(n + 1), shares)
     ours = f"count x norm: {100 * inside:.1f}% within 5 to 17; exact share {100 * exact:.1f}%"
     samples = f"{found[0]['samples']} paths a length"
     return Finding(inside >= 0.9, ours, samples, found + exact_rows)

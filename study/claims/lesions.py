@@ -1,6 +1,7 @@
 """Claims B2 to B8: lesions of a trained network.  "pt" is short for percentage points."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from study.claims.rows import FULL, PLAIN, Claim, Finding, Missing, select, several
@@ -99,8 +100,9 @@ def _b7(rows):
     return Finding(twenty >= 2 * ten and twenty >= 40, ours, samples, found)
 
 
-def tau_medians(tau: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def tau_medians(tau: ArrayLike, errors: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Lower edges of bins of Kendall's tau, 0.05 wide, and the median error in each."""
+    tau, errors = np.asarray(tau), np.asarray(errors)
     bins = np.floor(np.round(tau / 0.05, 6))
     # A bin of a few draws has no median worth the name.
     kept = np.array([b for b in np.unique(bins) if (bins == b).sum() >= 5])

@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from study.figures.style import BAND, BLUE, GREEN, GREY, ORANGE, percent
+from study.figures.style import BAND, BLUE, GREEN, GREY, ORANGE, percent, shade
 
 
 def gradient_norms(ax: Axes, sampled: dict, signed: dict, by_length: dict, fit) -> Axes:
@@ -39,10 +39,13 @@ def gradient_norms(ax: Axes, sampled: dict, signed: dict, by_length: dict, fit) 
 
 
 def gradient_shares(
-    ax: Axes, shares: dict[str, tuple[list, list]], effective: tuple[int, int] = (5, 17)
+    ax: Axes, shares: dict[str, tuple[list, list]], effective: range | None = None
 ) -> Axes:
-    """Figure 6c: the share of the gradient by path length; name -> (lengths, shares)."""
-    ax.axvspan(*effective, color=BAND, label=f"lengths {effective[0]} to {effective[1]}")
+    """Figure 6c: the share of the gradient by path length; name -> (lengths, shares).
+
+    `effective`: lengths to be shaded.
+    """
+    shade(ax, effective)
     styles = [("-", BLUE, "o"), ("-.", GREEN, "s"), ("--", ORANGE, "^")]
     for (name, (lengths, values)), (line, color, marker) in zip(
         shares.items(), styles, strict=False
@@ -98,15 +101,18 @@ def mean_length(
 
 def exchanged_scales(ax: Axes, curves: dict[str, list[float]]) -> Axes:
     """The exact share by path length with the scales of batch norm exchanged: `start`, `end`,
-    `scales_only` (first weights, last scales), `weights_only` (last weights, first scales)."""
+    `scales_only` (first weights, last scales), `weights_only` (last weights, first scales); as a
+    control perhaps `stem_only` (first weights, last stem)."""
     styles = {
         "start": ("before training", BLUE, "-"),
         "end": ("after training", ORANGE, "-"),
         "scales_only": ("before, with the scales from after", BLUE, "--"),
         "weights_only": ("after, with the scales from before", ORANGE, "--"),
+        "stem_only": ("before, with the stem from after", GREY, ":"),
     }
-    for key, (name, color, line) in styles.items():
-        ax.plot(percent(curves[key]), color=color, ls=line, marker="o", ms=2.5, label=name)
+    for key, curve in curves.items():
+        name, color, line = styles[key]
+        ax.plot(percent(curve), color=color, ls=line, marker="o", ms=2.5, label=name)
     ax.axhline(0, color="black", lw=0.8)
     ax.set(xlabel="path length (modules)", ylabel="exact share (%)")
     ax.legend(loc="upper right")

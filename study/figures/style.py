@@ -60,18 +60,25 @@ def both(
 def one(
     draw: Callable[..., Axes], recorded: tuple | None, height: float = HEIGHT, **options
 ) -> tuple[Figure, Axes]:
-    """A plot of the recorded rows alone; as for `both`."""
+    """A plot of what `draw` takes after the axes; without any of it, "not recorded yet"."""
     figure, (ax,) = canvas(height)
     return figure, fill(ax, draw, recorded, **options)
 
 
 def fill(ax: Axes, draw: Callable[..., Axes], tables: tuple | None, **options) -> Axes:
     """Draw the tables, or say that there are none."""
-    if tables is not None:
+    if tables:
         return draw(ax, *tables, **options)
     ax.set_axis_off()
     ax.text(0.5, 0.5, "not recorded yet", ha="center", transform=ax.transAxes)
     return ax
+
+
+def shade(ax: Axes, lengths: range | None) -> None:
+    """Shade a band of path lengths, if there is one."""
+    if lengths:
+        first, last = lengths[0], lengths[-1]
+        ax.axvspan(first, last, color=BAND, label=f"lengths {first} to {last}")
 
 
 def percent(values) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 
 from helpers import lesions, models
 from study.claims.dynamics import mean_length
-from study.claims.gradients import decay, product_shares
+from study.claims.gradients import decay, effective, product_shares
 from study.claims.lesions import DEAR, costs, dear, small_and_modest
 from study.claims.rows import FULL, PLAIN, example, listed, matched, matching, recipe
 from study.training.recipes import LOWER_RATES
@@ -97,14 +97,15 @@ def gradient(rows: list[dict]) -> str:
     for name, kind in kinds.items():
         if exact := example(rows, "by_length", **FULL | kind):
             shares = np.array(exact["value"]["shares"])
-            inside = f"{100 * shares[5:18].sum():.1f}%", f"{mean_length(shares):.2f}"
+            within = effective(np.arange(len(shares)), shares)
+            inside = f"{100 * within:.1f}%", f"{mean_length(shares):.2f}"
             # Single paths are sampled where images have gradients of their own: in test mode.
             single = "", ""
             if sampled := example(rows, "sampled_norms", **FULL | kind):
                 value = sampled["value"]
                 fit, lengths = decay(value), np.array(value["lengths"])
                 product = product_shares(lengths, np.array(value["mean"]), value["modules"])
-                within = product[(lengths >= 5) & (lengths <= 17)].sum()
+                within = effective(lengths, product)
                 single = f"{10**fit.slope:.3f}, R^2 {fit.rvalue**2:.3f}", f"{100 * within:.1f}%"
             lines.append([name, *single, *inside, recipe(exact)])
     head = ["measured", "factor a module", "product, 5 to 17", "exact, 5 to 17", "mean length"]

@@ -37,7 +37,9 @@ DRAW = {
     "random_deletions": lambda ax: figures.random_deletions(ax, RANDOM | {"intact": 0.08}),
     "reordering": lambda ax: figures.reordering(ax, ORDERS, np.array([0.8, 0.9]), [0.4, 0.2]),
     "path_lengths": lambda ax: figures.path_lengths(ax, [0.25, 0.5, 0.25], {"all": (0, 2)}),
-    "remaining_paths": lambda ax: figures.remaining_paths(ax, {1: [1, 0.5, 0], 2: [1, 0, 0]}),
+    "remaining_paths": lambda ax: figures.remaining_paths(
+        ax, {1: [1, 0.5, 0], 2: [1, 0, 0]}, range(5, 18)
+    ),
     "gradient_norms": lambda ax: figures.gradient_norms(
         ax, sampled(), {"rms": [1, 1e-2, 1e-4, 1e-6]}, {"norms": [1, 1e-2, 1e-4, 1e-6]}, LINE
     ),
