@@ -85,8 +85,7 @@ def run(parts: dict[str, Callable[[], list[dict]]]) -> None:
         rows = parts[name]()
         if not rows:
             raise RuntimeError(f"part {name} left no rows to record")
-        lines = "".join(json.dumps(r, sort_keys=True, allow_nan=False) + "\n" for r in rows)
-        checkpoints.replace(place_of(name), lines.encode())
+        checkpoints.replace(place_of(name), store.lines(rows))
         checkpoints.replace(
             loop.SHELF / "README.md",
             publishing.card(store.read(RECORDED), loop.SHELF).encode(),

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,10 +14,11 @@ import torch
 
 from study import notebook, reference
 from study.plan import small_networks
-from study.records import commit, store
+from study.records import commit, schema, store
 from study.reference import SIZES, Chapter
 from study.training import checkpoints, loop, publishing, recipes
 from study.training.recipes import TrainConfig
+from tests import rows
 
 TINY = TrainConfig(dataset="digits", depth=8, iterations=2, batch_size=16)
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -249,10 +250,10 @@ def study(tmp_path, monkeypatch):
     return tmp_path
 
 
+@cache
 def row(name, value=1.0):
     """A row of which the study needs no more than that it is one."""
-    fields = dict.fromkeys(store.FIELDS, "x")
-    return fields | {"experiment": name, "date": "2026-11-21", "value": value, "config": {}}
+    return rows.row(f"{schema.BENCH}{name}", {"value": value})
 
 
 def fake(*names, stops=None, problem=KeyboardInterrupt, value=1.0):
@@ -275,7 +276,8 @@ def recorded(study):
     """The recorded experiments, by part."""
     files = sorted((study / "results").glob("*"))
     return {
-        f.stem: [json.loads(x)["experiment"] for x in f.read_text().splitlines()] for f in files
+        f.stem: [r["experiment"].removeprefix(schema.BENCH) for _, r in store.numbered(f)]
+        for f in files
     }
 
 
@@ -284,7 +286,7 @@ def test_parts_run_in_order_and_are_recorded(study, capsys):
     reference.run(parts)
     assert parts.ran == ["b", "a"]
     assert recorded(study) == {"a": ["a", "a again"], "b": ["b", "b again"]}
-    assert store.read(study / "results", "a") == [row("a")]
+    assert store.read(study / "results", row("a")["experiment"]) == [row("a")]
     assert "part 1 of 2: b" in capsys.readouterr().err
 
 
@@ -293,13 +295,13 @@ def test_after_each_part_the_card_is_written(study):
     path = study / "shelf/net.safetensors"
     about = {"config": vars(TINY), "device": "cpu", "seconds": 60.0}
     checkpoints.write(path, {"a": torch.zeros(1)}, about)
-    found = row("training", {"error": 0.25, "rounding": 0})
+    found = rows.examples()["training"]
     parts = {"a": lambda: [found | {"checkpoint": checkpoints.digest(path)}], "b": list}
     with pytest.raises(RuntimeError):
         reference.run(parts)
     card = (study / "shelf/README.md").read_text()
     assert card == publishing.card(store.read(study / "results"), study / "shelf")
-    assert "| 25.00% |" in card
+    assert "| 2.00% |" in card
 
 
 def test_finished_parts_are_skipped(study, capsys):
@@ -318,7 +320,7 @@ def test_a_part_whose_file_was_deleted_runs_again(study):
     parts = fake("a", "b", value=2.0)
     reference.run(parts)
     assert parts.ran == ["a"]
-    assert {r["value"] for r in store.read(study / "results", "a")} == {2.0}
+    assert [r["value"]["value"] for _, r in store.numbered(study / "results/a.jsonl")] == [2.0] * 2
 
 
 @pytest.mark.parametrize("problem", [KeyboardInterrupt, ValueError("no"), OSError("full")])
@@ -340,8 +342,9 @@ def test_a_part_without_rows(study):
 
 
 def test_a_value_that_is_no_number_is_not_recorded(study):
-    with pytest.raises(ValueError, match="JSON"):
-        reference.run(fake("a", value=float("nan")))
+    bad = row("a") | {"value": {"value": float("nan")}}
+    with pytest.raises(store.RowError, match="value is nan"):
+        reference.run({"a": lambda: [bad]})
     assert recorded(study) == {}
 
 
@@ -426,12 +429,12 @@ def papermill(study, monkeypatch):
 
 def test_rows_of_other_experiments_are_not_recorded(papermill):
     papermill.rows = [row("a"), row("b"), row("c")]
-    chapter = Chapter("02_reordering", {}, ("a", "c"))
+    chapter = Chapter("02_reordering", {}, ("bench a", "bench c"))
     assert reference.run_chapter("part", chapter) == [row("a"), row("c")]
 
 
 def test_rows_of_a_run_that_was_interrupted_do_not_count(study, papermill):
-    chapter, papermill.rows = Chapter("02_reordering", {}, ("a",)), [row("a", 2.0)]
+    chapter, papermill.rows = Chapter("02_reordering", {}, ("bench a",)), [row("a", 2.0)]
     store.append(study / "runs/part/results/x.jsonl", row("a", 1.0))
     store.append(study / "runs/part/results/y.jsonl", row("a", 1.0))
     for _ in range(2):
@@ -563,7 +566,7 @@ def test_an_unknown_part(command, asked, capsys):
 
 
 def test_the_list_of_parts(command, study, capsys, asked):
-    store.append(study / "results/vgg15.jsonl", row("training"))
+    store.append(study / "results/vgg15.jsonl", row("a"))
     assert command("--list") == 0 and asked == []
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[-1] for line in lines] == all_parts("short")
