@@ -8,14 +8,14 @@ chapter.sources(row)
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from IPython.display import Markdown
 
 from study import claims
 from study.chapter_parameters import check
-from study.data import ROOT, Dataset
+from study.data import Dataset
 from study.experiments import Subject
+from study.places import HERE, Places
 from study.records import store
 from study.text import summary
 from study.training.recipes import TrainConfig
@@ -23,22 +23,23 @@ from study.training.recipes import TrainConfig
 
 @dataclass(frozen=True)
 class Chapter:
-    """A notebook that runs: the rows of the book, and a folder for its own rows and networks."""
+    """A notebook that runs: where everything lies, and the rows of the book."""
 
+    places: Places
     recorded: list[dict]
-    runs: Path
 
     def trained(
         self, config: TrainConfig, data: Dataset, checkpoint: str = "", keep: Sequence[int] = ()
     ) -> Subject:
         """The network of a run: from a file, if one is named, from the book, or trained here;
         `keep`: see `Subject.trained`."""
-        return Subject.trained(config, data, self.runs / "checkpoints", checkpoint, keep)
+        return Subject.trained(config, data, self.places, checkpoint, keep)
 
     def keep(self, *rows: dict) -> None:
-        """Append rows to the files of their experiments.  OSError where that cannot be done."""
+        """Write rows to this machine's files, one an experiment; of a measurement that is there,
+        the new row takes the place.  OSError where that cannot be done."""
         for row in rows:
-            store.append(self.runs / "results" / f"{row['experiment']}.jsonl", row)
+            store.replace(self.places.runs / "results" / f"{row['experiment']}.jsonl", row)
 
     def find(self, experiment: str, *kinds: dict) -> list[dict]:
         """Of each kind of network a recorded row of an experiment, up to the first kind that has
@@ -65,8 +66,8 @@ def begin(cells: list[str], **allowed: object) -> Chapter:
     `cells`: the source of the cells run so far (IPython's `In`).  Raises ParameterError.
     """
     given = check(cells, **allowed)
-    runs = ROOT / str(given.get("runs_dir", "runs"))
-    return Chapter(store.read(ROOT / "book" / "results"), runs)
+    places = Places(runs_dir=given.get("runs_dir", HERE.runs_dir))
+    return Chapter(places, store.read(places.results))
 
 
 def values(*rows: dict) -> tuple:

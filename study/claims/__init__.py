@@ -5,6 +5,7 @@ B and L are about trained networks and are judged from rows alone.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from study.claims import arithmetic, discussion, dynamics, gradients, lesions, training
@@ -90,22 +91,14 @@ def judge(claim: str, rows: list[dict]) -> Verdict:
     return Verdict(verdict, found.ours, found.samples, tuple(found.rows))
 
 
-def report(claims: list[str], recorded: list[dict], here: list[dict]) -> str:
-    """A Markdown table of verdicts: from the recorded reference rows, and from the rows that this
-    machine has just measured, where the network is smaller and the rule only an indication."""
+def report(claims: Sequence[str], recorded: list[dict]) -> str:
+    """A Markdown table of what the paper says, the rules, and verdicts from the recorded rows."""
     lines = ["| the paper says | verdict |", "|---|---|"]
     for claim in claims:
         entry = LEDGER[claim]
         says = f"**{claim}** ({entry.where}): {entry.says}<br>*Rule*: {entry.rule}"
-        if claim in arithmetic.LEDGER:
-            verdict = sentence(judge(claim, []))
-        else:
-            verdict = (
-                f"Recorded: {sentence(judge(claim, recorded))}<br>"
-                f"Here: {live(sentence(judge(claim, here)))}"
-            )
         # Two columns, so that a phone shows both.
-        lines.append(f"| {says} | {verdict} |")
+        lines.append(f"| {says} | {sentence(judge(claim, recorded))} |")
     return "\n".join(lines)
 
 
@@ -136,7 +129,7 @@ def sentence(verdict: Verdict) -> str:
     return f"**{verdict.verdict}**: {verdict.ours}{basis}"
 
 
-def sources(recorded: list[dict | None], here: list[dict]) -> str:
+def sources(recorded: Sequence[dict | None], here: Sequence[dict]) -> str:
     """Markdown, to be unfolded: where the numbers of a figure come from, a line for each row."""
     lines = [f"Recorded: {provenance(row)}" for row in recorded if row]
     counts = {"recorded": len(lines), "live": len(here)}

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from helpers.network import Network
 from study.data import Dataset, Split
+from study.places import HERE, Places
 from study.progress import Progress
 from study.records import store
 from study.training import loop
@@ -33,20 +34,22 @@ class Subject:
         cls,
         config: TrainConfig,
         data: Dataset,
-        folder: Path = loop.CACHE,
+        places: Places = HERE,
         checkpoint: str = "",
         keep: Sequence[int] = (),
     ) -> "Subject":
-        """The network of a run: from `checkpoint` if one is named, else from the book's shelf or
-        `folder`, where it is trained first if it is not there (`loop.trained`).
+        """The network of a run: from `checkpoint` if one is named, else from the book, else from
+        this machine, where it is trained first if it is not there (`loop.trained`).
 
-        With `keep`, numbers of iterations whose weights are wanted as well, always from `folder`.
+        With `keep`, numbers of iterations whose weights are wanted as well, from this machine.
         """
         progress = Progress(config.label)
         if keep:
-            path = loop.train(config, data, folder, keep=keep, progress=progress)
+            path = loop.train(config, data, places.trained, keep=keep, progress=progress)
             return cls(loop.load(config, data, path), config, data, path)
-        network, path = loop.trained(config, data, folder, checkpoint, progress=progress)
+        network, path = loop.trained(
+            config, data, checkpoint=checkpoint, places=places, progress=progress
+        )
         return cls(network, config, data, path)
 
     def at(self, path: Path) -> "Subject":
@@ -93,7 +96,7 @@ class Measurement:
             **loop.subject(subject.config, subject.data, subject.path),
             experiment=self.experiment,
             data_checksum=self.split.checksum,
-            config=asdict(subject.config) | settings,
+            config=asdict(subject.config) | {"dataset": subject.data.name} | settings,
             seed=self.seed,
             seconds=time.monotonic() - self.begin,
             samples=samples,

@@ -9,6 +9,7 @@ from study.figures.gradients import (
     gradient_norms,
     gradient_shares,
     mean_length,
+    module_shares,
 )
 from study.figures.lesions import deletion, gates, random_deletions, reordering, stochastic_depth
 from study.figures.networks import growth, training_errors
@@ -37,6 +38,7 @@ __all__ = [
     "gradient_shares",
     "growth",
     "mean_length",
+    "module_shares",
     "one",
     "path_lengths",
     "random_deletions",

@@ -57,6 +57,23 @@ def gradient_shares(
     return ax
 
 
+def module_shares(ax: Axes, table: dict) -> Axes:
+    """The share of the gradient that comes through each module's residual.
+
+    `shares`: one a module; perhaps `intervals`, the ends of an interval for each.
+    """
+    index, shares = np.arange(1, len(table["shares"]) + 1), percent(table["shares"])
+    ax.bar(index, shares, color=BLUE, width=0.8, label="_all images")
+    if table.get("intervals"):
+        low, high = percent(table["intervals"]).T
+        style = {"fmt": "none", "ecolor": "black", "elinewidth": 0.8, "label": "95% interval"}
+        ax.errorbar(index, shares, yerr=[shares - low, high - shares], **style)
+        ax.legend(loc="best")
+    ax.axhline(0, color="black", lw=0.8)
+    ax.set(xlabel="module", ylabel="share of the gradient (%)")
+    return ax
+
+
 def dynamics(ax: Axes, iterations: list[int], shares: list[list[float]]) -> Axes:
     """The exact share of the gradient by path length: a line for each of a few iterations.
 

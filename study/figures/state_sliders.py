@@ -32,8 +32,8 @@ def by_deletion(table: dict, left: Sequence[list[float]], effective: range) -> w
         names = ", ".join(str(i + 1) for i in gone) or "none"
         alt = (
             f"{n} modules in rows; deleted: {names}. Below them, the share of the paths that "
-            f"remains falls with their length; and the errors of all draws, a ring at {100 * error:.1f} "
-            "percent."
+            "remains falls with their length; and the errors of all draws, a ring at "
+            f"{100 * error:.1f} percent."
         )
         says = f"{k} of {n} modules deleted, 2^{n - k} paths left: error {100 * error:.1f} %"
         figure = after_deletion(table, gone, left[k], error, effective)
@@ -57,8 +57,8 @@ def by_order(table: dict, edges: np.ndarray, medians: np.ndarray) -> widgets.VBo
         moved = sum(i != module for i, module in enumerate(order))
         alt = (
             f"Module against position: {moved} of {len(order)} modules have left the diagonal. "
-            f"Below, the errors of all orders against tau, a ring at tau {tau:.3f} and {100 * error:.1f} "
-            "percent."
+            f"Below, the errors of all orders against tau, a ring at tau {tau:.3f} and "
+            f"{100 * error:.1f} percent."
         )
         says = f"{moved} modules moved, tau {tau:.3f}: error {100 * error:.1f} %"
         figure = after_reordering(table, edges, medians, order, tau, error)

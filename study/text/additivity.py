@@ -10,10 +10,11 @@ ENOUGH = 10  # Draws, below which no correlation is told.
 def additivity(single: dict, several: dict, counts: tuple[int, ...] = (2, 3, 5, 10, 15, 20)) -> str:
     """For each number of deleted modules, how the errors of its draws follow from single costs.
 
-    `single`: the value of a deletion row; `several`: of one of random deletions with `orders`.  Told
-    are the correlation of the errors with the sum of the single costs, over the draws; the same over
-    the draws without a module that costs more than `DEAR` points alone, if there are `ENOUGH`; and
-    how many points the mean error of these lies above the intact network's plus that sum.
+    `single`: the value of a deletion row; `several`: of one of random deletions with `orders`.
+    Told are the correlation of the errors with the sum of the single costs, over the draws; the
+    same over the draws without a module that costs more than `DEAR` points alone, if there are
+    `ENOUGH`; and how many points the mean error of these lies above the intact network's plus that
+    sum.
     """
     cost = 100 * (np.array(single["errors"]) - single["intact"])
     lines = []
