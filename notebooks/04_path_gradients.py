@@ -136,8 +136,8 @@ chapter.told(summary.norms)
 # %% mystnb={"image": {"alt": "Gradient norm of a path on a logarithmic axis against path length, by three estimators. The mean of sampled paths falls close to a straight line, the root mean square from signed passes lies above it, the norm of the average over all paths of a length lies below."}, "figure": {"name": "fig-gradient-norms", "caption": "The gradient that arrives along a path, by its length (the paper's Figure 6b). Sampled: mean and range over paths and images. Signed: root mean square over all paths and the images. Exact: norm of the average over all paths, mean over images, which is smaller where paths cancel. Recorded: 110 layers on CIFAR-10."}}
 names = ("sampled_norms", "signed_norms", "by_length")
 shown = sum([chapter.find(name) for name in names], [])
-values = notebook.values(*shown)
-figures.one(figures.gradient_norms, values and (*values, decay(values[0])), height=4)
+three = notebook.values(*shown)
+figures.one(figures.gradient_norms, three and (*three, decay(three[0])), height=4)
 plt.show()
 
 # %% [markdown]
@@ -160,7 +160,7 @@ chapter.told(summary.gradient)
 # A share may be negative, where the paths of a length work against the rest.
 
 # %% mystnb={"image": {"alt": "Share of the gradient by path length, three curves: the paper's product of count and mean norm, the product of count and root mean square norm, and the exact share. All peak at short lengths far below half the number of modules; the range of effective paths is shaded."}, "figure": {"name": "fig-gradient-shares", "caption": "How much of the gradient paths of each length contribute (the paper's Figure 6c), by its product and exactly. Shaded: the paper's effective paths. Recorded: 110 layers on CIFAR-10."}}
-curves = share_curves(*values)
+curves = share_curves(*three)
 figures.one(figures.gradient_shares, (curves,), height=4, effective=band)
 plt.show()
 
@@ -211,7 +211,7 @@ for value in notebook.values(*in_training):
 # much better than independent ones would, and still much less than they could.
 
 # %%
-_, signed, exact = values
+_, signed, exact = three
 count = combinatorics.lengths(len(exact["squares"]) - 1)
 for k in (1, 2, 3, 5, 8, 12, 17, 25):
     ratio = exact["squares"][k] / signed["sum_of_squares"][k]

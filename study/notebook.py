@@ -48,8 +48,10 @@ class Chapter:
 
     def sources(self, *rows: dict) -> Markdown:
         """Where the numbers of these rows come from: recorded or measured here, by which code."""
-        recorded = [row for row in rows if any(row is other for other in self.recorded)]
-        return Markdown(claims.sources(recorded, [row for row in rows if row not in recorded]))
+        of_the_book = {id(row) for row in self.recorded}
+        recorded = [row for row in rows if id(row) in of_the_book]
+        here = [row for row in rows if id(row) not in of_the_book]
+        return Markdown(claims.sources(recorded, here))
 
     def told(self, tell: Callable[[list[dict]], str]) -> Markdown:
         """The sentence that a function of `study.text.summary` makes of the recorded rows."""

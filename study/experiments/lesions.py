@@ -68,17 +68,18 @@ def random_deletions(
 def reordering(
     subject: Subject,
     test: Split,
-    orders: list[list[int]],
+    count: int,
     seed: int,
     precision: str = "auto",
     progress: Report | None = None,
 ) -> dict:
-    """The modules in other orders (Section 4.3; Figure 5b).
+    """The modules in `count` other orders, spread evenly over tau (Section 4.3; Figure 5b).
 
     Value, one entry an order: `orders`, which module stands at each position; `tau`, Kendall's rank
     correlation with the original order; `errors`; and `intact`.
     """
     measurement, network = Measurement(subject, "reordering", test, seed), subject.network
+    orders = lesions.orders_over_tau(network, count, generator(seed))
     views = [network, *(lesions.reorder(network, order) for order in orders)]
     progress = progress or Progress("reorderings")
     intact, *errors = tested(subject, views, test, precision, progress)

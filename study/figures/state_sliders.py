@@ -9,10 +9,31 @@ from collections.abc import Sequence
 import ipywidgets as widgets
 import numpy as np
 
+from study.figures import drawings
 from study.figures.gradients import gradient_shares
 from study.figures.sliders import picture, slider
 from study.figures.states import after_deletion, after_reordering
 from study.figures.style import canvas
+
+
+def by_path(paths: list[list[int]], shares: list[float], start: str) -> widgets.VBox:
+    """Every path through a network of one to four modules, in both views.
+
+    `paths`: one digit a module, 1 where the path enters it; `shares`: of the gradient, one a path;
+    `start`: the code of the first path to be seen, such as "101".
+    """
+    pictures = {}
+    for path, share in zip(paths, shares, strict=True):
+        code, n = "".join(map(str, path)), len(path)
+        figure, (top, bottom) = drawings.canvas(2, 2**n)
+        drawings.chain(top, n, code)
+        drawings.unraveled(bottom, n, code)
+        inside = ", ".join(f"f{i}" for i, enters in enumerate(path, 1) if enters) or "no module"
+        around = ", ".join(f"f{i}" for i, enters in enumerate(path, 1) if not enters) or "none"
+        alt = f"Both views with one path drawn thick: it enters {inside} and goes around {around}."
+        says = f"path {code}: length {sum(path)}, {100 * share:.1f} % of the gradient"
+        pictures[code] = picture(figure, alt, says)
+    return slider("path", pictures, start=start)
 
 
 def by_deletion(table: dict, left: Sequence[list[float]], effective: range) -> widgets.VBox:
