@@ -28,7 +28,7 @@ ALLOWED: dict[str, tuple | list] = {
     "n_signed": (2, None),
     "n_statistics": (128, None),
     "n_draws": (1, None),
-    "n_orders": (1, None),
+    "n_orders": (2, None),
     "max_deleted": (1, None),
     "survival": (0, 1),
     "shortcuts": ["subsample", "projection", "shared"],

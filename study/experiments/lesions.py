@@ -51,13 +51,13 @@ def random_deletions(
     spared = lesions.downsampling(network) if spare_downsampling else []
     largest = min(largest, len(network.blocks) - len(spared))
     orders = lesions.nested_lesions(network, largest, draws, generator(seed), spared)
-    counts = list(range(1, largest + 1))
-    views = [lesions.delete(network, order[:k]) for k in counts for order in orders]
+    views = lesions.nested_deletions(network, orders)
+    every = [network, *(view for of_one_number in views.values() for view in of_one_number)]
     progress = progress or Progress("random deletions")
-    intact, *errors = tested(subject, [network, *views], test, precision, progress)
+    intact, *errors = tested(subject, every, test, precision, progress)
     by_count = [errors[i * draws : (i + 1) * draws] for i in range(largest)]
     return measurement.row(
-        {"deleted": counts, "orders": orders, "errors": by_count, "intact": intact},
+        {"deleted": list(views), "orders": orders, "errors": by_count, "intact": intact},
         samples=draws,
         images=len(test.labels),
         spare_downsampling=spare_downsampling,

@@ -65,14 +65,15 @@ def by_deletion(table: dict, left: Sequence[list[float]], effective: range) -> w
 def by_order(table: dict, edges: np.ndarray, medians: np.ndarray) -> widgets.VBox:
     """From the original order to disorder.
 
-    `table`: of reordering, with `orders`; `edges`, `medians`: of bins of tau, 0.05 wide.  Of each
-    bin the order with the middle error is shown.
+    `table`: of reordering, with `orders`; `edges`, `medians`: of bins of tau, 0.05 wide.  Of a
+    dozen groups of orders with similar tau, each time the one with the middle error is shown.
     """
     drawn = list(zip(table["errors"], table["tau"], table["orders"], strict=True))
     chosen = [(table["intact"], 1.0, list(range(len(drawn[0][2]))))]
-    for edge in edges:
-        of_bin = sorted(draw for draw in drawn if edge <= round(draw[1], 9) < edge + 0.05)
-        chosen += of_bin[len(of_bin) // 2 :][:1]
+    by_tau = sorted(range(len(drawn)), key=lambda i: drawn[i][1])
+    for group in np.array_split(by_tau, min(12, len(drawn))):
+        draws = sorted(drawn[i] for i in group)
+        chosen.append(draws[len(draws) // 2])
     pictures = {}
     for error, tau, order in sorted(chosen, key=lambda draw: -draw[1]):
         moved = sum(i != module for i, module in enumerate(order))
