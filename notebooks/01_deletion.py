@@ -180,14 +180,11 @@ chapter.sources(*shown, several)
 # (Eq 8, {doc}`03_path_distribution`), and the error among those of all draws.
 
 # %% tags=["hide-input"]
-told = next((row for row in shown if row["value"].get("orders")), several)
+told = notebook.first_with("orders", *shown, several)
 alone = single[0] if told is several else chapter.find("deletion")[0]
 n, largest = len(alone["value"]["errors"]), len(told["value"]["deleted"])
 left = [combinatorics.remaining(n, k) for k in range(largest + 1)]
 state_sliders.by_deletion(told["value"], left, combinatorics.EFFECTIVE)
-
-# %% tags=["remove-input"]
-chapter.sources(told)
 
 # %% [markdown]
 # ## Do deletions add up?

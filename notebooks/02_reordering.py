@@ -112,11 +112,11 @@ data = load(dataset, image_size=image_size)
 config = reference(dataset, iterations, model=model, depth=depth, seed=seed)
 subject = chapter.trained(config, data, checkpoint)
 test = data.test.first(n_images or len(data.test.labels))
-row = experiments.reordering(subject, test, n_orders, seed, precision)
-chapter.keep(row)
+here = experiments.reordering(subject, test, n_orders, seed, precision)
+chapter.keep(here)
 
 # %%
-value = row["value"]
+value = here["value"]
 edges, medians = tau_medians(value["tau"], value["errors"])
 print(f"{n_orders} orders, tau down to {min(value['tau']):.3f}: intact error ~{100 * value['intact']:.1f} %,")
 print(f"~{100 * np.median(value['errors']):.1f} % at the median, ~{100 * max(value['errors']):.1f} % at most")
@@ -126,7 +126,7 @@ figures.one(figures.reordering, (value, edges, medians))
 plt.show()
 
 # %% tags=["remove-input"]
-chapter.sources(*shown, row)
+chapter.sources(*shown, here)
 
 # %% [markdown]
 # ## Order by order
@@ -136,12 +136,8 @@ chapter.sources(*shown, row)
 # all.
 
 # %% tags=["hide-input"]
-told = next((found for found in shown if found["value"].get("orders")), row)
-value = told["value"]
+value = notebook.first_with("orders", *shown, here)["value"]
 state_sliders.by_order(value, *tau_medians(value["tau"], value["errors"]))
-
-# %% tags=["remove-input"]
-chapter.sources(told)
 
 # %% [markdown]
 # ## Verdict

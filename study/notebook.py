@@ -72,6 +72,17 @@ def begin(cells: list[str], **allowed: object) -> Chapter:
     return Chapter(places, store.read(places.results))
 
 
+def first_with(field: str, *rows: dict) -> dict:
+    """The first of the rows whose value has an optional field, which early rows lack.
+
+    ValueError if none has it.
+    """
+    for row in rows:
+        if row["value"].get(field):
+            return row
+    raise ValueError(f"no row has {field!r}: expected one that was measured by the present code")
+
+
 def values(*rows: dict) -> tuple:
     """The values of rows, which figures draw."""
     return tuple(row["value"] for row in rows)

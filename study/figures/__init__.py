@@ -15,7 +15,7 @@ from study.figures.lesions import deletion, gates, random_deletions, reordering,
 from study.figures.networks import growth, training_errors
 from study.figures.paths import path_lengths, remaining_paths, surviving
 from study.figures.states import after_deletion, after_reordering
-from study.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, both, canvas, one
+from study.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, canvas, one
 from study.figures.tables import COLUMNS, as_csv, table, written
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "after_deletion",
     "after_reordering",
     "as_csv",
-    "both",
     "canvas",
     "deletion",
     "dynamics",

@@ -72,3 +72,12 @@ def test_values_are_what_figures_draw(examples):
     pair = examples["deletion"], examples["gates"]
     assert notebook.values(*pair) == (pair[0]["value"], pair[1]["value"])
     assert notebook.values() == ()
+
+
+def test_the_first_row_that_has_an_optional_field(examples):
+    new = examples["random_deletions"]
+    early = new | {"value": {k: v for k, v in new["value"].items() if k != "orders"}}
+    none = new | {"value": new["value"] | {"orders": None}}
+    assert notebook.first_with("orders", early, none, new, dict(new)) is new
+    with pytest.raises(ValueError, match="no row has 'orders': expected one"):
+        notebook.first_with("orders", early, none)
