@@ -6,11 +6,10 @@ on `calibration` images (at least 128), which are not those whose gradients are 
 """
 
 import torch
-from torch import nn
 from torch.nn import functional as F
 
 from helpers import batchnorm, gradients
-from helpers.network import Network
+from helpers.network import ResidualNetwork
 from study.data import Split
 from study.experiments.subject import Measurement, Report, Subject
 from study.progress import Progress
@@ -32,9 +31,11 @@ def dynamics(
     the mean cross-entropy; `gamma`, the mean magnitude of batch norm's scales, which begin at 1.
     """
     measurement = Measurement(subject, "dynamics", images, seed)
+    others, _ = subject.ready(calibration)
     value: dict[str, list] = {name: [] for name in ("shares", "norms", "loss", "gamma")}
     for time in times:
-        network = calibrated(subject.at(loop.snapshot(subject.path, time)), calibration)
+        kept = subject.at(loop.snapshot(subject.path, time)).residual
+        network = batchnorm.with_statistics_of(kept, others)
         x, labels = subject.ready(images)
         with torch.inference_mode():
             value["loss"].append(F.cross_entropy(network(x), labels).item())
@@ -62,29 +63,24 @@ def scaling(
     as a control `stem_only`, the first weights with the last stem.
     """
     measurement = Measurement(subject, "scaling", images, seed)
-    last = subject.network
-    first = subject.at(loop.snapshot(subject.path, 0)).network
+    last, (others, _) = subject.residual, subject.ready(calibration)
+    first = subject.at(loop.snapshot(subject.path, 0)).residual
     networks = {
         "start": first,
         "end": last,
         "scales_only": batchnorm.with_scales_of(first, last),
         "weights_only": batchnorm.with_scales_of(last, first),
-        "stem_only": type(first)(last.stem, list(first.blocks), first.head),
+        "stem_only": ResidualNetwork(last.stem, list(first.blocks), first.head),
     }
     shares = {}
     for name, network in networks.items():
         found = gradients.by_length(
-            calibrated(subject, calibration, network), *subject.ready(images),
+            batchnorm.with_statistics_of(network, others), *subject.ready(images),
             progress=progress or Progress(name),
         )  # fmt: skip
         shares[name] = gradients.shares(found).tolist()
     means = {name: sum(k * s for k, s in enumerate(each)) for name, each in shares.items()}
     return measurement.row(means | {"shares": shares}, **about(images, calibration))
-
-
-def calibrated(subject: Subject, calibration: Split, network: Network | None = None) -> nn.Module:
-    """A copy of the subject's network, or of another one, with statistics measured anew."""
-    return batchnorm.with_statistics_of(network or subject.network, subject.ready(calibration)[0])
 
 
 def about(images: Split, calibration: Split) -> dict[str, int]:

@@ -30,7 +30,7 @@ def by_length(
     `shares`, of the gradient of all images, which add up to 1.  With `batch_statistics` batch norm
     takes those of the images, as in training, and each image's gradient depends on the others.
     """
-    measurement, network = Measurement(subject, "by_length", images, seed), subject.network
+    measurement, network = Measurement(subject, "by_length", images, seed), subject.residual
     network.train(batch_statistics)
     try:
         found = engine.by_length(
@@ -69,7 +69,7 @@ def sampled_norms(
     )
     lengths = list(range(1, n + 1))
     norms = engine.sampled_norms(
-        subject.network, *subject.ready(images), lengths, samples, generator(seed),
+        subject.residual, *subject.ready(images), lengths, samples, generator(seed),
         at_image=at_image, progress=progress or Progress("sampled paths"),
     ).numpy()  # fmt: skip
     quantiles = np.quantile(norms, (0.1, 0.5, 0.9), axis=1).tolist()
@@ -97,7 +97,7 @@ def signed_norms(
     """
     measurement, n = Measurement(subject, "signed_norms", images, seed), len(subject.network.blocks)
     squares, error = mean_squares(
-        subject.network, *subject.ready(images), draws, generator(seed),
+        subject.residual, *subject.ready(images), draws, generator(seed),
         at_image=at_image, progress=progress or Progress("signed passes"),
     )  # fmt: skip
     counts = torch.tensor([float(c) for c in combinatorics.lengths(n)], dtype=torch.float64)

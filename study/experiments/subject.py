@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from helpers.network import Network
+from helpers.network import Network, ResidualNetwork
 from study.data import Dataset, Split
 from study.places import HERE, Places
 from study.progress import Progress
@@ -51,6 +51,15 @@ class Subject:
             config, data, checkpoint=checkpoint, places=places, progress=progress
         )
         return cls(network, config, data, path)
+
+    @property
+    def residual(self) -> ResidualNetwork:
+        """The network, if it has paths; TypeError otherwise."""
+        if not isinstance(self.network, ResidualNetwork):
+            raise TypeError(
+                f"{self.config.label} is no residual network: expected one, which has 2^n paths"
+            )
+        return self.network
 
     def at(self, path: Path) -> "Subject":
         """The same run with the weights of another checkpoint, such as one kept along the way."""

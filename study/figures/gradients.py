@@ -1,11 +1,12 @@
 """Plots of the gradient by path length: Figures 6b and 6c, and their course in training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import comb
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from study.figures.style import BAND, BLUE, GREEN, GREY, ORANGE, percent, shade
 
@@ -39,7 +40,7 @@ def gradient_norms(ax: Axes, sampled: dict, signed: dict, by_length: dict, fit) 
 
 
 def gradient_shares(
-    ax: Axes, shares: dict[str, tuple[list, list]], effective: range | None = None
+    ax: Axes, shares: Mapping[str, tuple[ArrayLike, ArrayLike]], effective: range | None = None
 ) -> Axes:
     """Figure 6c: the share of the gradient by path length; name -> (lengths, shares).
 
