@@ -4,6 +4,9 @@ Eq 1 of the paper is `ResidualModule.forward`.  Every network of this project is
 that a lesion is a new list over the same weights, and a path is a choice of route at each entry.
 """
 
+from collections.abc import Iterable
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -76,7 +79,7 @@ class Network(nn.Module):
     """A stem, modules applied one after the other (`blocks`), a head: images (B, C, H, W) in,
     logits (B, classes) out."""
 
-    def __init__(self, stem: nn.Module, blocks: list[nn.Module], head: nn.Module):
+    def __init__(self, stem: nn.Module, blocks: Iterable[nn.Module], head: nn.Module):
         super().__init__()
         self.stem = stem
         self.blocks = nn.ModuleList(blocks)
@@ -88,8 +91,9 @@ class Network(nn.Module):
             x = block(x)
         return self.head(x)
 
-    def with_blocks(self, blocks: list[nn.Module]) -> "Network":
-        """The same stem, head and mode around other blocks; weights are shared, not copied."""
+    def with_blocks(self, blocks: Iterable[nn.Module]) -> Self:
+        """A network of the same type, stem, head and mode around other blocks; weights are shared,
+        not copied."""
         view = type(self)(self.stem, blocks, self.head)
         # train() would also reach into the shared modules; the view only takes over the flag.
         view.training = self.training

@@ -28,11 +28,9 @@
 # nothing about trained networks.
 
 # %% tags=["remove-cell"]
-import sys
-from pathlib import Path
+from importlib.util import find_spec
 
-root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "helpers/__init__.py").is_file())
-sys.path.insert(0, str(root))
+assert find_spec("study"), "This notebook needs its repository: clone and install it as the README says, then open it there."
 
 import matplotlib.pyplot as plt
 import torch
@@ -53,7 +51,7 @@ image_size: int = 64  # pixels, side to which they are enlarged; a multiple of 4
 seed: int = 0  # of all random weights
 
 # %% tags=["remove-cell"]
-notebook.check(In)  # noqa: F821
+chapter = notebook.begin(In, n_images=(1, None))  # noqa: F821
 
 # %% [markdown]
 # ## Some images
@@ -82,8 +80,8 @@ with torch.no_grad():
     outputs = [resnet(images) for _ in range(5)]
 network = unravel(resnet.eval(), images)
 predicted = network(images).argmax(1)
-lesions = [lesions.delete(network, [i]) for i in range(len(network.blocks))]
-changed = sweep.errors(lesions, images, predicted)
+views = [lesions.delete(network, [i]) for i in range(len(network.blocks))]
+changed = sweep.errors(views, images, predicted)
 by_length = gradients.by_length(network, images, labels)
 shares = gradients.shares(by_length).tolist()
 

@@ -45,7 +45,7 @@ def _l2(rows):
     means = each.mean(0)
     if len(times) < 3:
         raise Missing("no rows of the gradient at three or more times")
-    rank = float(stats.spearmanr(times, means).statistic) if np.ptp(means) else 0.0
+    rank = round(float(stats.spearmanr(times, means).statistic), 9) if np.ptp(means) else 0.0
     before, after = spread(each[:, 0]), spread(each[:, -1])
     ours = f"mean length {before} before, {after} after training, Spearman {rank:.2f}"
     basis = f"{len(means)} times, {samples(found)}"

@@ -160,7 +160,8 @@ def rank_and_gap(value: dict) -> tuple[float, float]:
         raise Missing("no rows of reorderings enough: fewer than three bins of tau hold five")
     gap = round(100 * float(np.abs(np.diff(medians)).max()), 9)
     # Errors that are all the same go up with nothing.
-    return (float(stats.spearmanr(edges, medians).statistic) if gap else 0.0), gap
+    rank = round(float(stats.spearmanr(edges, medians).statistic), 9) if gap else 0.0
+    return rank, gap
 
 
 def _b8(rows):

@@ -14,7 +14,7 @@ from study.claims.rows import FULL, PLAIN, example, runs
 from study.claims.training import comparisons
 from study.claims.words import listed, recipe, several, spread
 
-SHORTEST, LONGEST = EFFECTIVE[0], EFFECTIVE[-1]
+BAND = f"{EFFECTIVE[0]} to {EFFECTIVE[-1]}"
 
 
 def deletion(rows: list[dict]) -> str:
@@ -74,17 +74,17 @@ def gradient(rows: list[dict]) -> str:
     if not (exact and sampled):
         return ""
     shares, value = np.array(exact["value"]["shares"]), sampled["value"]
-    lengths, within = np.array(value["lengths"]), effective(np.arange(len(shares)), shares)
+    lengths = np.array(value["lengths"])
     product = product_shares(lengths, np.array(value["mean"]), value["modules"])
-    inside = effective(lengths, product)
+    within = effective(np.arange(len(shares)), shares)
     return (
-        f"Paths of 5 to 17 modules carry {100 * within:.1f}% of the gradient "
+        f"Paths of {BAND} modules carry {100 * within:.1f}% of the gradient "
         f"({recipe(exact)}) when every path and every cancellation is counted, exactly; shorter "
-        f"ones carry {100 * shares[:SHORTEST].sum():.1f}%, longer ones "
-        f"{100 * shares[LONGEST + 1 :].sum():.2g}%. "
+        f"ones carry {100 * shares[: EFFECTIVE.start].sum():.1f}%, longer ones "
+        f"{100 * shares[EFFECTIVE.stop :].sum():.2g}%. "
         f"The mean length is {mean_length(shares):.1f} modules. The paper's product of count and "
-        f"norm, which cannot see cancellation, gives {100 * inside:.1f}% and a mean of "
-        f"{lengths @ product:.1f}."
+        f"norm, which cannot see cancellation, gives {100 * effective(lengths, product):.1f}% and "
+        f"a mean of {lengths @ product:.1f}."
     )
 
 
@@ -106,14 +106,14 @@ def dynamics(rows: list[dict]) -> str:
     row = courses[0]
     shares, times = np.array(row["value"]["shares"]), row["value"]["iterations"]
     each = np.array([mean_length(r["value"]["shares"]) for r in courses])
-    means, inside = each[0], 100 * shares[:, SHORTEST : LONGEST + 1].sum(1)
+    means, inside = each[0], 100 * shares[:, EFFECTIVE.start : EFFECTIVE.stop].sum(1)
     low, high = times[means.argmin()], times[means.argmax()]
     all_of_them = (
         f" In {len(courses)} runs with seeds of their own it goes from {spread(each[:, 0])} to "
         f"{spread(each[:, -1])}."
     )
     return (
-        f"Before training, paths of 5 to 17 modules carry {inside[0]:.0f}% of the gradient, after "
+        f"Before training, paths of {BAND} modules carry {inside[0]:.0f}% of the gradient, after "
         f"{times[-1]:,} iterations {inside[-1]:.0f}% (least {inside.min():.0f}%). The mean length "
         f"goes from {means[0]:.1f} to {means[-1]:.1f} modules; it is longest, {means.max():.1f}, "
         f"after {high:,} iterations and shortest, {means.min():.1f}, after {low:,}."

@@ -211,7 +211,7 @@ def test_shared_pre_activation(new_network, images):
     opening = [i for i, b in enumerate(network.blocks) if type(b) is SharedPreActivation]
     assert opening == [0, 3, 6]
     assert lesions.downsampling(network) == [3, 6]
-    assert lesions.stages(network) == [[1, 2], [4, 5], [7, 8]]
+    assert lesions.stages(network) == [[0], [1, 2], [4, 5], [7, 8]]
     plain = new_network(depth=20)
     assert parameters(network) == parameters(plain), "nothing is added"
     x = network.stem(images)

@@ -10,7 +10,8 @@ from torch.nn.utils import parametrizations
 
 from helpers import models
 from helpers.network import Scaled, SharedPreActivation, Subsample
-from helpers.vjp import Automatic, Pullback, Zero, linearise
+from helpers.steps import Automatic, Zero
+from helpers.vjp import Pullback, linearise
 
 # Once, for a kernel of even side.
 pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
