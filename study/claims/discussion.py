@@ -10,6 +10,7 @@ from study.claims.rows import (
     FULL,
     HIGHWAY,
     STOCHASTIC,
+    common,
     matching,
     pairs,
     runs,
@@ -25,7 +26,7 @@ from study.claims.words import several
 def _b13(rows):
     plain, stochastic = pairs(rows, "deletion", FULL, STOCHASTIC)
     before, after = costs(plain), costs(stochastic)
-    drop, down = before - after, plain[0]["value"]["downsampling"]
+    drop, down = before - after, common(plain + stochastic, "downsampling")
     intact = [100 * np.mean([r["value"]["intact"] for r in f]) for f in (stochastic, plain)]
     ours = (
         f"intact {intact[0]:.1f}%, without stochastic depth {intact[1]:.1f}%; mean cost "

@@ -9,7 +9,7 @@ from scipy import stats
 
 from study.claims.claim import Claim, Missing, decided
 from study.claims.quality import setting
-from study.claims.rows import FULL, select, stacked
+from study.claims.rows import FULL, common, select, stacked
 from study.claims.words import middle, several, spread
 
 
@@ -23,10 +23,7 @@ def courses(rows: list[dict]) -> tuple[np.ndarray, np.ndarray, list[dict]]:
     """Of courses of training: the iterations (times,), the shares (networks, times, n + 1), and
     the rows."""
     found = select(rows, "dynamics", "the gradient over training", **FULL)
-    times, shares = stacked(found, "iterations"), stacked(found, "shares")
-    if (times != times[0]).any():
-        raise Missing("no rows that fit together: iterations of courses differ")
-    return times[0], shares, found
+    return np.array(common(found, "iterations")), stacked(found, "shares"), found
 
 
 def _l1(rows):

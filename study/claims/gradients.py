@@ -7,7 +7,7 @@ from helpers import combinatorics
 from helpers.combinatorics import EFFECTIVE
 from study.claims.claim import Claim, Missing, decided
 from study.claims.quality import setting
-from study.claims.rows import FULL, select, stacked
+from study.claims.rows import FULL, common, select, stacked
 
 NOTICED = 20  # Longer paths contribute nothing noticeable, says the paper.
 
@@ -15,10 +15,7 @@ NOTICED = 20  # Longer paths contribute nothing noticeable, says the paper.
 def sampled(rows: list[dict]) -> tuple[np.ndarray, np.ndarray, list[dict]]:
     """Path lengths, mean gradient norms (over networks), and the rows."""
     found = select(rows, "sampled_norms", "gradients along sampled paths", **FULL)
-    lengths = stacked(found, "lengths").astype(int)
-    if (lengths != lengths[0]).any():
-        raise Missing("no rows that fit together: lengths of sampled paths differ")
-    return lengths[0], stacked(found, "mean").mean(0), found
+    return np.array(common(found, "lengths")), stacked(found, "mean").mean(0), found
 
 
 def effective(lengths: np.ndarray, shares: np.ndarray) -> float:
@@ -84,7 +81,7 @@ def _b9(rows):
 
 def _b10(rows):
     lengths, mean, found = sampled(rows)
-    n = found[0]["value"]["modules"]
+    n = common(found, "modules")
     inside = effective(lengths, product_shares(lengths, mean, n))
     shares, exact_rows = exact_shares(rows)
     exact = effective(np.arange(len(shares)), shares)
@@ -95,7 +92,7 @@ def _b10(rows):
 
 def _b11(rows):
     lengths, mean, found = sampled(rows)
-    n = found[0]["value"]["modules"]
+    n = common(found, "modules")
     if lengths.max() < n:
         raise Missing(f"no rows of sampled paths up to length {n}")
     product = product_shares(lengths, mean, n)[lengths > NOTICED].sum()

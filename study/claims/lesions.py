@@ -1,12 +1,14 @@
 """Claims B2 to B8: lesions of a trained network.  "pt" is short for percentage points."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from study.claims.claim import Claim, Missing, Verdict, decided
 from study.claims.quality import ALL_IMAGES, DRAWS, NETWORKS, SWEEP_IMAGES, sampling, setting
-from study.claims.rows import FULL, PLAIN, PROJECTION, select, stacked
+from study.claims.rows import FULL, PLAIN, PROJECTION, common, select, stacked
 from study.claims.words import middle, several
 
 DEAR = 10  # Points of test error: more than B3 allows an ordinary module to cost.
@@ -35,7 +37,7 @@ def small_and_modest(found: list[dict]) -> tuple[tuple[bool, str], tuple[bool, s
     Of several networks, the median of each number.
     """
     every = each_cost(found)
-    is_down = np.isin(np.arange(every.shape[1]), found[0]["value"]["downsampling"])
+    is_down = np.isin(np.arange(every.shape[1]), common(found, "downsampling"))
     ordinary, down = every[:, ~is_down], every[:, is_down].mean(1)
     small, worst = 100 * (ordinary < 1).mean(1), ordinary.max(1)
     bar = np.quantile(ordinary, 0.9, axis=1)
@@ -73,15 +75,15 @@ def by_shortcut(rows: list[dict], claim: int) -> Verdict:
             continue
         holds, ours = small_and_modest(found)[claim]
         lacking = setting(found, rows) + sampling(found, ALL_IMAGES)
-        down = len(found[0]["value"]["downsampling"])
-        modules = down if claim else len(found[0]["value"]["errors"]) - down
+        down = len(common(found, "downsampling"))
+        modules = down if claim else each_cost(found).shape[1] - down
         samples = f"{several(modules, 'module')}, {several(len(found), 'network')}"
         verdict = decided(holds, ours, samples, found, lacking)
-        said[name] = f"{ours}" if kind is FULL else f"**{verdict.verdict}**, {ours}"
+        said[name] = ours if kind is FULL else f"**{verdict.verdict}**, {ours}"
         shown.append(verdict)
     ours = "; ".join(f"{name}: {text}" for name, text in said.items())
-    behind = [r for verdict in shown for r in verdict.rows]
-    return Verdict(shown[0].verdict, ours, shown[0].samples, tuple(behind), shown[0].why)
+    behind = tuple(r for verdict in shown for r in verdict.rows)
+    return replace(shown[0], ours=ours, rows=behind)
 
 
 def _b3(rows):

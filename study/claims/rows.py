@@ -110,6 +110,14 @@ def stacked(found: list[dict], name: str) -> np.ndarray:
         raise Missing(f"no rows that fit together: {name} differ in their number") from None
 
 
+def common(found: list[dict], name: str) -> Any:
+    """An entry that the values of several rows share; Missing if they do not fit."""
+    first, *others = (r["value"][name] for r in found)
+    if any(entry != first for entry in others):
+        raise Missing(f"no rows that fit together: {name} differ")
+    return first
+
+
 def alike(
     rows: list[dict], experiment: str, one: dict, other: dict
 ) -> Iterator[tuple[list[dict], list[dict]]]:

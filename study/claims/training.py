@@ -5,7 +5,7 @@ import numpy as np
 from study.claims.claim import Claim, decided
 from study.claims.equivalence import half_width, interval, seeds_needed, verdict_of, welch
 from study.claims.quality import setting
-from study.claims.rows import FULL, alike, matching, pairs, same_recipe, select
+from study.claims.rows import FULL, alike, common, matching, pairs, same_recipe, select
 from study.claims.words import recipe, several, spread
 
 __all__ = ["by_length_of_training", "compared", "comparisons", "welch"]
@@ -105,7 +105,7 @@ def _b12(rows):
     one, other = FULL, FULL | {"active": m or 1}
     every, some = pairs(rows, "training", one, other, least=SEEDS)
     a, b = errors(every), errors(some)
-    n = some[0]["value"]["modules"]
+    n = common(every + some, "modules")
     low, high = interval(a, b)
     between = gap(every, some)
     half = round(half_width((a.var(ddof=1), b.var(ddof=1)), (len(a), len(b))), 9)

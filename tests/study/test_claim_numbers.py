@@ -239,6 +239,13 @@ def test_medians_over_bins_of_tau():
     assert edges == pytest.approx([0.5, 0.6]) and found.tolist() == [0.9, 0.3]
 
 
+def test_errors_that_are_all_the_same_go_up_with_nothing():
+    value = {"tau": np.repeat([0.5, 0.6, 0.7], 5), "errors": [0.5] * 15}
+    assert lesions.rank_and_gap(value) == (0.0, 0.0)
+    falling = value | {"errors": np.repeat([0.5, 0.4, 0.2], 5)}
+    assert lesions.rank_and_gap(falling) == (-1.0, 20.0)
+
+
 def test_dear_modules():
     assert lesions.dear(np.array([10.0, 10.01, -3, 50])) == [2, 4]
 

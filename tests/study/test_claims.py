@@ -268,10 +268,17 @@ def test_what_was_not_measured_is_said():
     assert judged("B9", [sampled(lambda k: 0.3**k if k < 4 else 0.0)]).verdict == HOLD
 
 
+def down_elsewhere(costs, **settings):
+    """Single deletions from a network whose first two modules downsample."""
+    found = deletion(costs, **settings)
+    return found | {"value": found["value"] | {"downsampling": [0, 1]}}
+
+
 def test_rows_that_do_not_fit_together_decide_nothing():
     pairs = {
         "B9": [sampled(lambda k: 0.2**k), sampled(lambda k: 0.2**k, range(1, 9), seed=1)],
         "B3": [deletion([1] * 5), deletion([1] * 6, seed=1), deletion([1] * 5, seed=2)],
+        "B4": [*three(deletion, [1] * 5)[:2], down_elsewhere([1] * 5, seed=2)],
         "L2": [means(5, 6, 7), means(5, 6, 7, times=[0, 9, 64_000], seed=1)],
     }
     for claim, rows in pairs.items():
