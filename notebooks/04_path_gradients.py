@@ -212,7 +212,7 @@ for value in notebook.values(*in_training):
 
 # %%
 _, signed, exact = three
-count = combinatorics.lengths(len(exact["squares"]) - 1)
+count = combinatorics.counts_by_length(len(exact["squares"]) - 1)
 for k in (1, 2, 3, 5, 8, 12, 17, 25):
     ratio = exact["squares"][k] / signed["sum_of_squares"][k]
     print(f"length {k:2}: coherence {ratio:.3g} of at most {count[k]:.3g}")
