@@ -13,7 +13,7 @@ from helpers import gradients as engine
 from helpers.by_module import module_products
 from helpers.signed import mean_squares
 from study.data import Split
-from study.experiments import bootstrap
+from study.experiments import shares
 from study.experiments.subject import Measurement, Report, Subject, generator
 from study.progress import Progress
 
@@ -30,8 +30,9 @@ def by_length(
 
     Value, from length 0 to n: `norms`, mean over the images; `squares`, mean of the squared norms;
     `shares`, of the gradient of all images, which add up to 1, and `by_image`, the mean of each
-    image's own; `intervals` and `by_image_intervals` of both, 95%, over images.  With `batch_statistics` batch norm
-    takes those of the images, as in training, and each image's gradient depends on the others.
+    image's own; `intervals` and `by_image_intervals` of both, 95%, over images.  With
+    `batch_statistics` batch norm takes those of the images, as in training, and each image's
+    gradient depends on the others.
     """
     measurement, network = Measurement(subject, "by_length", images, seed), subject.residual
     network.train(batch_statistics)
@@ -45,7 +46,7 @@ def by_length(
     norms = engine.norms(found, found.dim() - 2)
     value = {"norms": norms.mean(1).tolist(), "squares": (norms**2).mean(1).tolist()}
     products = engine.products(found)
-    value |= bootstrap.shares(products, products.sum(0), generator(seed))
+    value |= shares.told(products, products.sum(0), generator(seed))
     settings = {"batch_statistics": True} if batch_statistics else {}
     return measurement.row(
         value,
@@ -74,7 +75,7 @@ def by_module(
         progress=progress or Progress("exact, by module"),
     )  # fmt: skip
     return measurement.row(
-        bootstrap.shares(products, squares, generator(seed)),
+        shares.told(products, squares, generator(seed)),
         samples=len(images.labels),
         at_image=at_image,
         images=len(images.labels),

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from study.experiments import bootstrap
+from study.experiments import shares
 
 
 def found(products, squares, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    return bootstrap.shares(torch.tensor(products), torch.tensor(squares), generator)
+    return shares.told(torch.tensor(products), torch.tensor(squares), generator)
 
 
 def test_shares_of_all_images_and_of_each():
