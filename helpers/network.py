@@ -44,6 +44,18 @@ class SharedPreActivation(ResidualModule):
         return self.skip[2:](x) + self.residual[2:](x)
 
 
+class SharedStart(ResidualModule):
+    """A residual module whose two routes begin with the same layers, `start`."""
+
+    def __init__(self, start: nn.Module, skip: nn.Module, residual: nn.Module):
+        super().__init__(nn.Sequential(start, skip), nn.Sequential(start, residual))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Once: dropout would fall differently on the two routes, batch norm count a batch twice.
+        x = self.skip[0](x)
+        return self.skip[1](x) + self.residual[1](x)
+
+
 class PlainLayer(nn.Module):
     """A layer with no skip connection, Eq 7: y_i = f_i(y_{i-1}).
 
