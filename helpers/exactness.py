@@ -21,6 +21,10 @@ def exactly(network: nn.Module) -> Iterator[None]:
     so where a user has allowed it.  Afterwards, also after an error, all settings are as found, and
     so are running statistics, which a pass in train mode moves.  Raises ValueError for weights made
     in inference mode.
+
+    >>> with torch.autocast("cpu"), exactly(nn.Linear(2, 2)):
+    ...     torch.is_autocast_enabled("cpu"), torch.backends.cudnn.conv.fp32_precision
+    (False, 'ieee')
     """
     tensors = list(chain(network.parameters(), network.buffers()))
     if any(tensor.is_inference() for tensor in tensors):
@@ -85,7 +89,11 @@ def unscaled(gradients: Tensor) -> Tensor:
 
 
 def finite(values: Tensor) -> Tensor:
-    """The same values.  ArithmeticError if one is nan or infinite."""
+    """The same values.  ArithmeticError if one is nan or infinite.
+
+    >>> finite(torch.tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
     if not bool(values.sum().isfinite()):
         raise ArithmeticError(
             "a gradient is not finite: are the weights, the images and the loss?  Where float32 "

@@ -36,7 +36,18 @@ def whole(
     at_image: bool = False,
     loss: Loss = cross_entropy,
 ) -> Tensor:
-    """The gradient over all paths, by automatic differentiation: (B, ...)."""
+    """The gradient over all paths, by automatic differentiation: (B, ...).
+
+    Two modules that add to x what they are given make four of it:
+
+    >>> from torch import nn
+    >>> from helpers.network import ResidualModule
+    >>> modules = [ResidualModule(nn.Identity(), nn.Identity()) for _ in range(2)]
+    >>> network = ResidualNetwork(nn.Identity(), modules, nn.Identity()).eval()
+    >>> x, y = torch.ones(1, 1), torch.zeros(1)
+    >>> whole(network, x, y, loss=lambda outputs, _: outputs.sum())
+    tensor([[4.]], dtype=torch.float64)
+    """
     with exactly(network):
         return unscaled(Linearised(network, images, labels, at_image, loss, whole=True).whole)
 
@@ -58,6 +69,16 @@ def by_length(
     it is compared with that of automatic differentiation, and ArithmeticError says how far it is
     off.  `progress` is called with the steps done and all of them.  Raises ValueError for a
     max_length outside 0..n.
+
+    In the network of `whole`, one path skips both modules, two enter one, and one enters both:
+
+    >>> from torch import nn
+    >>> from helpers.network import ResidualModule
+    >>> modules = [ResidualModule(nn.Identity(), nn.Identity()) for _ in range(2)]
+    >>> network = ResidualNetwork(nn.Identity(), modules, nn.Identity()).eval()
+    >>> x, y = torch.ones(1, 1), torch.zeros(1)
+    >>> by_length(network, x, y, loss=lambda outputs, _: outputs.sum()).flatten()
+    tensor([1., 2., 1.], dtype=torch.float64)
     """
     longest = longest_of(network, max_length)
     groups = grouped(network, images, labels, 4)
@@ -92,6 +113,15 @@ def along_paths(
 
     No single path can be checked against automatic differentiation cheaply.  What can be is the sum
     over all paths of the first image, in eval mode: ArithmeticError where that is off.
+
+    >>> from torch import nn
+    >>> from helpers.network import ResidualModule
+    >>> modules = [ResidualModule(nn.Identity(), nn.Identity()) for _ in range(2)]
+    >>> network = ResidualNetwork(nn.Identity(), modules, nn.Identity()).eval()
+    >>> x, y = torch.ones(1, 1), torch.zeros(1)
+    >>> path = combinatorics.from_code("01")[None]
+    >>> along_paths(network, x, y, path, loss=lambda outputs, _: outputs.sum())
+    tensor([[1.]], dtype=torch.float64)
     """
     if rows is None:
         rows = torch.arange(len(images))
@@ -125,14 +155,24 @@ def sampled_norms(
     Each sample is an image drawn from `images` and a path drawn uniformly from those of its length.
     Checked as `along_paths`.  `progress` is called with the samples done and all of them.  Raises
     ValueError for a length outside 0..n, nothing to sample or a network in train mode.
+
+    >>> from torch import nn
+    >>> from helpers.network import ResidualModule
+    >>> modules = [ResidualModule(nn.Identity(), nn.Identity()) for _ in range(2)]
+    >>> network = ResidualNetwork(nn.Identity(), modules, nn.Identity()).eval()
+    >>> x, y = torch.ones(1, 1), torch.zeros(1)
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> sampled_norms(network, x, y, [1], 3, generator, loss=lambda outputs, _: outputs.sum())
+    tensor([[1., 1., 1.]], dtype=torch.float64)
     """
     if min(len(lengths), samples, len(images)) < 1:
         raise ValueError("no lengths, no samples or no images: expected at least 1 of each")
     n = len(network.blocks)
     paths = torch.cat([combinatorics.sample(n, k, samples, generator) for k in lengths])
     rows = torch.randint(len(images), (len(paths),), generator=generator)
-    found, done = torch.empty(len(paths), dtype=torch.float64), 0
+    done = 0
     with exactly(network):
+        found = torch.empty(len(paths), dtype=torch.float64)
         for part, scaled in routed(network, images, labels, paths, rows, at_image, loss):
             found[part] = norms(scaled, scaled.dim() - 1).cpu() / SCALE
             done += len(part)
@@ -143,7 +183,11 @@ def sampled_norms(
 
 def norms(gradients: Tensor, dims: int = 3) -> Tensor:
     """The L2 norm of each image's gradient, which has `dims` dimensions: (..., B, C, H, W) to
-    (..., B)."""
+    (..., B).
+
+    >>> norms(torch.ones(1, 3, 2, 2).expand(2, 3, 2, 2))
+    tensor([3.4641, 3.4641], dtype=torch.float64)
+    """
     return length(gradients, tuple(range(-dims, 0)))
 
 
@@ -151,6 +195,10 @@ def products(lengths: Tensor) -> Tensor:
     """The inner products <G_k, g> of each image, with g = sum_k G_k: (K, B, ...) to (K, B).
 
     Their sum over k is |g|^2, and `shares` and `shares_by_image` are made of them.
+
+    >>> products(torch.tensor([[[3.0], [0.0]], [[1.0], [2.0]]]))
+    tensor([[12.,  0.],
+            [ 4.,  4.]])
     """
     flat = lengths.flatten(2)
     return torch.einsum("kbi,bi->kb", flat, flat.sum(0))
@@ -189,6 +237,9 @@ def sufficient_length(lengths: Tensor, share: float) -> int:
     `lengths`: of `by_length` with no length cut off.  The rest beyond k is the exact sum of all
     longer paths, and no image's may be longer than `share` times its whole gradient.  That bounds
     its part of the gradient, <rest, g> / <g, g>, by the inequality of Cauchy and Schwarz.
+
+    >>> sufficient_length(torch.tensor([[[0.9]], [[0.09]], [[0.01]]]), share=0.05)
+    1
     """
     rest = lengths.flip(0).cumsum(0).flip(0)
     enough = norms(rest, lengths.dim() - 2) <= share * norms(rest[0], lengths.dim() - 2)

@@ -36,6 +36,14 @@ def mean_squares(
     Both (K,), K as in `gradients.by_length`.  Divided by C(n, k), the mean square of a path's norm.
     There are `draws` passes an image on average, shared out by `allocate`.  `progress` is called
     with the passes done and all of them.
+
+    >>> from helpers import models
+    >>> network = models.build("resnet", seed=0, depth=8, in_channels=1).eval()
+    >>> x, y = torch.ones(2, 1, 8, 8), torch.tensor([0, 1])
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> sums, errors = mean_squares(network, x, y, draws=4, generator=generator)
+    >>> sums.shape, bool((errors[[0, 3]] < 1e-3 * sums[[0, 3]]).all())  # One path has no spread.
+    (torch.Size([4]), True)
     """
     rows = allocate(network, images, labels, draws, loss)
     squares = squared_norms(
@@ -65,6 +73,11 @@ def allocate(
     module, which every path starts with: what arrives grows with it, and so does the spread of a
     draw (Neyman's allocation).  Most go to the few images that are misclassified.  In train mode,
     which joins the images, all get the same.  Raises ValueError for fewer than 2 draws.
+
+    >>> from helpers import models
+    >>> network = models.build("resnet", seed=0, depth=8, in_channels=1).eval()
+    >>> allocate(network, torch.ones(2, 1, 8, 8), torch.tensor([0, 1]), draws=2)
+    tensor([0, 0, 1, 1])
     """
     if draws < 2:
         raise ValueError(f"{draws} draws: expected at least 2, to know their spread")
@@ -98,6 +111,13 @@ def squared_norms(
     `rows`: (S,), the image that each pass is for; each has signs of its own.  In train mode, which
     joins the images, `rows` is all of them in order, once or more times, with one choice of signs
     for each time.  K as in `gradients.by_length`.  `progress` is called with the passes done and S.
+
+    >>> from helpers import models
+    >>> network = models.build("resnet", seed=0, depth=8, in_channels=1).eval()
+    >>> x, y = torch.ones(2, 1, 8, 8), torch.tensor([0, 1])
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> squared_norms(network, x, y, torch.tensor([1, 1, 0]), generator, max_length=1).shape
+    torch.Size([3, 3])
     """
     longest, n, count = longest_of(network, max_length), len(network.blocks), len(images)
     groups = grouped(network, images, labels, 32)
@@ -107,8 +127,9 @@ def squared_norms(
         raise ValueError("passes for single images need eval mode: batch statistics join them")
     columns = len(rows) // count if together else len(rows)
     signs = (torch.randint(2, (n, columns), generator=generator) * 2 - 1).to(images)
-    found, done = torch.empty(len(rows), longest + 1 + (longest < n), dtype=torch.float64), 0
+    done = 0
     with exactly(network):
+        found = torch.empty(len(rows), longest + 1 + (longest < n), dtype=torch.float64)
         if not together:
             check_first(network, images, labels, at_image, loss)
         for group in groups:

@@ -75,7 +75,7 @@ chapter = notebook.begin(In)  # noqa: F821
 shown, left = chapter.find("by_length"), {}
 for value in notebook.values(*shown):
     n = len(value["shares"]) - 1
-    ways = {"all paths, by count": combinatorics.shares(n), "paths by share of gradient": value["shares"]}
+    ways = {"all paths, by count": combinatorics.length_shares(n), "paths by share of gradient": value["shares"]}
     left = {way: [combinatorics.surviving(n, d, w) for d in range(21)] for way, w in ways.items()}
 figures.one(figures.surviving, (left,) if left else None)
 plt.show()
@@ -170,7 +170,7 @@ chapter.keep(exact, *deleted, opened)
 # %%
 shares = exact["value"]["shares"]
 n = len(shares) - 1
-left = [100 * combinatorics.surviving(n, 3, weights) for weights in (combinatorics.shares(n), shares)]
+left = [100 * combinatorics.surviving(n, 3, weights) for weights in (combinatorics.length_shares(n), shares)]
 print(f"3 of {n} modules deleted: {left[0]:.3g} % of the paths are left, ~{left[1]:.1f} % of the gradient")
 for kind, found in zip(("without", "with"), deleted, strict=True):
     print(f"{kind} stochastic depth a deletion costs ~{costs([found]).mean():.2f} pt on average")

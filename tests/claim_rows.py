@@ -111,7 +111,7 @@ def sampled(norm, lengths=range(1, N + 1), **config):
 
 def product(weights, **config):
     """Sampled norms whose product with the numbers of paths is `weights`, by length."""
-    counts = combinatorics.lengths(N)
+    counts = combinatorics.counts_by_length(N)
     return sampled(lambda k: weights.get(k, 0.0) / counts[k], **config)
 
 

@@ -48,7 +48,7 @@ def _a1(rows):
 def _a2(rows):
     mean = combinatorics.mean_length(N)
     by_one = combinatorics.every(FEW).sum(1).bincount().tolist()
-    binomial = by_one == combinatorics.lengths(FEW)
+    binomial = by_one == combinatorics.counts_by_length(FEW)
     return exact(binomial and mean == N / 2, f"the mean length is {mean:g}")
 
 
@@ -96,7 +96,7 @@ def _a7(rows):
 
 def _a8(rows):
     ten, twenty = (combinatorics.remaining_between(N, d, SHORTEST, LONGEST) for d in (10, 20))
-    left = ten * sum(combinatorics.lengths(N)[k] for k in EFFECTIVE)
+    left = ten * sum(combinatorics.counts_by_length(N)[k] for k in EFFECTIVE)
     share = f"{percent(ten)} of them by count (20 deletions: {percent(twenty, 3)})"
     return exact(ten > 0.5, f"{share}; as a number, still {left:.1e}")
 

@@ -9,7 +9,7 @@ work that takes longer.
 """
 
 from study.experiments.course import dynamics, scaling
-from study.experiments.gradients import by_length, sampled_norms, signed_norms
+from study.experiments.gradients import by_length, by_module, sampled_norms, signed_norms
 from study.experiments.lesions import deletion, random_deletions, reordering
 from study.experiments.networks import gate_without_loss, gates, test_time, training
 from study.experiments.subject import Subject, drawn
@@ -17,6 +17,7 @@ from study.experiments.subject import Subject, drawn
 __all__ = [
     "Subject",
     "by_length",
+    "by_module",
     "deletion",
     "drawn",
     "dynamics",

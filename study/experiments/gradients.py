@@ -10,8 +10,10 @@ import torch
 
 from helpers import combinatorics
 from helpers import gradients as engine
+from helpers.by_module import module_products
 from helpers.signed import mean_squares
 from study.data import Split
+from study.experiments import shares
 from study.experiments.subject import Measurement, Report, Subject, generator
 from study.progress import Progress
 
@@ -27,8 +29,10 @@ def by_length(
     """The gradient of all paths of each length together, exactly.
 
     Value, from length 0 to n: `norms`, mean over the images; `squares`, mean of the squared norms;
-    `shares`, of the gradient of all images, which add up to 1.  With `batch_statistics` batch norm
-    takes those of the images, as in training, and each image's gradient depends on the others.
+    `shares`, of the gradient of all images, which add up to 1, and `by_image`, the mean of each
+    image's own; `intervals` and `by_image_intervals` of both, 95%, over images.  With
+    `batch_statistics` batch norm takes those of the images, as in training, and each image's
+    gradient depends on the others.
     """
     measurement, network = Measurement(subject, "by_length", images, seed), subject.residual
     network.train(batch_statistics)
@@ -39,15 +43,42 @@ def by_length(
         )  # fmt: skip
     finally:
         network.eval()
-    norms = engine.norms(found)
-    value = {"norms": norms.mean(1), "squares": (norms**2).mean(1), "shares": engine.shares(found)}
+    norms = engine.norms(found, found.dim() - 2)
+    value = {"norms": norms.mean(1).tolist(), "squares": (norms**2).mean(1).tolist()}
+    products = engine.products(found)
+    value |= shares.told(products, products.sum(0), generator(seed))
     settings = {"batch_statistics": True} if batch_statistics else {}
     return measurement.row(
-        {name: tensor.tolist() for name, tensor in value.items()},
+        value,
         samples=len(images.labels),
         at_image=at_image,
         images=len(images.labels),
         **settings,
+    )
+
+
+def by_module(
+    subject: Subject,
+    images: Split,
+    seed: int,
+    at_image: bool = False,
+    progress: Report | None = None,
+) -> dict:
+    """The gradient of all paths that enter each module, exactly.
+
+    Value, one a module: `shares`, `by_image` and their intervals, as in `by_length`.  The shares of
+    all modules add up to the mean path length.
+    """
+    measurement = Measurement(subject, "by_module", images, seed)
+    products, squares = module_products(
+        subject.residual, *subject.ready(images), at_image=at_image,
+        progress=progress or Progress("exact, by module"),
+    )  # fmt: skip
+    return measurement.row(
+        shares.told(products, squares, generator(seed)),
+        samples=len(images.labels),
+        at_image=at_image,
+        images=len(images.labels),
     )
 
 
@@ -100,7 +131,9 @@ def signed_norms(
         subject.residual, *subject.ready(images), draws, generator(seed),
         at_image=at_image, progress=progress or Progress("signed passes"),
     )  # fmt: skip
-    counts = torch.tensor([float(c) for c in combinatorics.lengths(n)], dtype=torch.float64)
+    counts = torch.tensor(
+        [float(c) for c in combinatorics.counts_by_length(n)], dtype=torch.float64
+    )
     value = {"sum_of_squares": squares, "error": error, "rms": (squares / counts).sqrt()}
     return measurement.row(
         {name: tensor.tolist() for name, tensor in value.items()},

@@ -1,11 +1,14 @@
 """Experiments with whole networks: test error, scaling at test time, gates of a highway network."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import nn
 
 from helpers import batchnorm, sweep
+from helpers.network import Network
 from study.data import Split
 from study.experiments.lesions import precision_of
 from study.experiments.subject import Measurement, Subject
@@ -72,10 +75,12 @@ def gates(subject: Subject, test: Split) -> dict:
 
 def gate_without_loss(config: TrainConfig, start: float) -> float:
     """Where weight decay alone takes a gate that begins at `start`, in a run without a loss."""
-    bias = torch.nn.ParameterList([torch.logit(torch.tensor(start))])
-    optimizer = loop.new_optimizer(config, bias)
+    gate = Network(nn.Identity(), [nn.Linear(1, 1, bias=False)], nn.Identity())
+    (bias,) = gate.parameters()
+    nn.init.constant_(bias, math.log(start / (1 - start)))
+    optimizer = loop.new_optimizer(config, gate)
     for iteration in range(config.iterations):
         optimizer.param_groups[0]["lr"] = recipes.learning_rate(config, iteration)
-        bias[0].grad = torch.zeros(())
+        bias.grad = torch.zeros_like(bias)
         optimizer.step()
-    return bias[0].sigmoid().item()
+    return bias.sigmoid().item()

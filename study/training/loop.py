@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from helpers.devices import autocast, describe, find_device
@@ -189,7 +189,7 @@ def new_network(config: TrainConfig, dataset: Dataset) -> Network:
     return network
 
 
-def new_optimizer(config: TrainConfig, network: nn.Module) -> torch.optim.Optimizer:
+def new_optimizer(config: TrainConfig, network: Network) -> torch.optim.Optimizer:
     """SGD with Nesterov momentum; `step` sets the learning rate."""
     return torch.optim.SGD(
         network.parameters(),

@@ -71,7 +71,7 @@ def test_verdicts_on_functions_follow_what_was_tried(monkeypatch, function, fiel
     "name, broken, expected",
     [
         ("remaining", lambda n, d: [1.0] * (n + 1), {"A7"}),
-        ("lengths", lambda n: [1] * (n + 1), {"A2"}),
+        ("counts_by_length", lambda n: [1] * (n + 1), {"A2"}),
         ("mean_length", lambda n: n / 3, {"A2", "A6"}),
         ("share_between", lambda n, low, high: 0.0, {"A3", "A4", "A9"}),
         ("count", lambda n: 4**n, {"A3", "A4", "A5"}),
@@ -217,7 +217,7 @@ def test_effective_lengths():
 
 
 def test_mean_length_of_all_paths_is_half_the_modules():
-    assert dynamics.mean_length(combinatorics.shares(54)) == pytest.approx(27)
+    assert dynamics.mean_length(combinatorics.length_shares(54)) == pytest.approx(27)
     assert dynamics.mean_length([[0.5, 0, 0.5], [0, 2, -1]]).tolist() == [1, 0]
 
 

@@ -210,8 +210,7 @@ def test_a_rule_decides_at_its_threshold(claim, expected, rows):
 def binomial_but_for(moved, probability=0.2):
     """The binomial law of 54 modules, with part of its weight moved from length 10 and spread so
     that the mean stays: the distance is that part."""
-    found = combinatorics.shares(N)
-    counts = combinatorics.lengths(N)
+    counts = combinatorics.counts_by_length(N)
     found = [c * probability**k * (1 - probability) ** (N - k) for k, c in enumerate(counts)]
     for k, change in ((10, -moved), (5, moved / 2), (15, moved / 2)):
         found[k] += change

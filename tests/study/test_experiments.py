@@ -77,6 +77,7 @@ RUNS = {
     ),
     "reordering": lambda s, test, few, **o: experiments.reordering(s, test, 5, 1, "float32", **o),
     "by_length": lambda s, test, few, **o: experiments.by_length(s, few, 5, **o),
+    "by_module": lambda s, test, few, **o: experiments.by_module(s, few, 5, **o),
     "sampled_norms": lambda s, test, few, **o: experiments.sampled_norms(s, few, 2, 5, **o),
     "signed_norms": lambda s, test, few, **o: experiments.signed_norms(s, few, 2, 5, **o),
 }
@@ -161,13 +162,17 @@ def test_the_recorded_orders_of_reordering_reproduce_the_errors(subject, test):
     assert len({tuple(order) for order in value["orders"]}) > 1
 
 
-def image_gradients(subject, split):
-    """The gradient of each image's loss at the first module's input, by autograd: (B, C, H, W)."""
+def image_gradients(subject, split, skipped=None):
+    """The gradient of each image's loss at the first module's input, by autograd: (B, C, H, W).
+
+    With a module `skipped`, its residual passes no gradient.
+    """
     x, labels = subject.data.normalise(split.images).double(), split.labels
     y = subject.network.stem(x).detach().requires_grad_()
     out = y
-    for block in subject.network.blocks:
-        out = block(out)
+    for i, block in enumerate(subject.network.blocks):
+        residual = block.residual(out)
+        out = block.skip(out) + (residual.detach() if i == skipped else residual)
     F.cross_entropy(subject.network.head(out), labels, reduction="sum").backward()
     return y.grad
 
@@ -194,6 +199,23 @@ def test_exact_gradients_by_length(subject, few):
         )
         share = float(of_length.flatten() @ g.flatten() / (g * g).sum())
         assert value["shares"][k] == pytest.approx(share, rel=1e-9, abs=1e-12)
+
+
+def test_exact_gradients_by_module(subject, few):
+    """What is lost from the gradient without the paths that enter a module."""
+    value = experiments.by_module(subject, few, seed=5)["value"]
+    g = image_gradients(subject, few).flatten(1)
+    for i in range(9):
+        rest = image_gradients(subject, few, skipped=i).flatten(1)
+        through = ((g - rest) * g).sum(1)
+        assert value["shares"][i] == pytest.approx(float(through.sum() / (g * g).sum()), rel=1e-9)
+        own = (through / (g * g).sum(1)).mean()
+        assert value["by_image"][i] == pytest.approx(float(own), rel=1e-9)
+    by_length = experiments.by_length(subject, few, seed=5)["value"]
+    for name in ("shares", "by_image"):
+        mean = sum(k * share for k, share in enumerate(by_length[name]))
+        assert sum(value[name]) == pytest.approx(mean, rel=1e-9)
+        assert sum(by_length[name]) == pytest.approx(1, rel=1e-9)
 
 
 def test_gradients_with_batch_statistics_are_those_of_training(subject, few):
@@ -234,7 +256,7 @@ def test_signed_norms_of_the_shortest_and_the_longest_path(subject, few):
         assert row["value"]["sum_of_squares"][k] == pytest.approx(norms[k], rel=1e-9)
         assert row["value"]["rms"][k] == pytest.approx(norms[k] ** 0.5, rel=1e-9)
         assert row["value"]["error"][k] == pytest.approx(0, abs=1e-9 * norms[k])
-    counts = combinatorics.lengths(9)
+    counts = combinatorics.counts_by_length(9)
     assert row["value"]["rms"][4] ** 2 * counts[4] == pytest.approx(
         row["value"]["sum_of_squares"][4], rel=1e-9
     )
