@@ -22,6 +22,7 @@ from study.claims.rows import (
     matched,
     runs,
 )
+from study.claims.words import recipe
 
 __all__ = [
     "CORRECTED",
@@ -46,6 +47,7 @@ __all__ = [
     "ledger",
     "live",
     "matched",
+    "recipe",
     "report",
     "rows",
     "runs",
