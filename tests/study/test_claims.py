@@ -233,6 +233,11 @@ def test_orders_follow_a_binomial_law(part, expected, time, sign):
     assert found.verdict == expected
 
 
+def test_the_largest_distance_and_the_last_are_told():
+    at = [binomial_but_for(part) for part in (0.01, 0.05, 0.02)]
+    assert judged("L4", [course(*at)]).ours == "largest distance 0.050, at the end 0.020"
+
+
 def test_only_a_full_course_tells_the_law():
     law = binomial_but_for(0.0)
     for times in ([1, 64_000], [0, 63_999]):

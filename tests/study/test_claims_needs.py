@@ -435,7 +435,8 @@ def test_a_decay_sum_is_met_within_two_percent(total, counts):
 
 
 def test_seeds_are_averaged():
-    assert claims.judge("H1", [*law(), *by_sum(1.0, 899, 790, 5, seed=1)]).verdict == HOLD
+    found = claims.judge("H1", [*law(), *by_sum(1.0, 899, 790, 5, seed=1)])
+    assert (found.verdict, found.samples) == (HOLD, "5 networks")
     assert claims.judge("H1", [*law(), *by_sum(1.0, 899, 810, 5, seed=1)]).verdict == FAIL
 
 
