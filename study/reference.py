@@ -19,45 +19,45 @@ from functools import partial
 from pathlib import Path
 
 from helpers.devices import find_device
-from study.data import ROOT, load
+from study.data import load
+from study.places import HERE, ROOT, Places
 from study.plan import SEEDS, SIZES, Chapter, chapters, networks, small_networks
 from study.progress import Progress
 from study.records import commit, store
 from study.training import checkpoints, loop, publishing
 from study.training.recipes import TrainConfig, milestones, reference
 
-RECORDED, RUNS = ROOT / "book" / "results", ROOT / "runs" / "reference"
 
-
-def run_network(config: TrainConfig, keep: bool) -> list[dict]:
+def run_network(config: TrainConfig, keep: bool, places: Places = HERE) -> list[dict]:
     """Train a network unless it is on the shelf, put it there, and return its row.
 
     `keep`: whether weights are kept along the run, for the chapter on training's course.
     """
     data = load(config.dataset)
-    path = loop.SHELF / loop.file_name(config, data)
+    path = places.checkpoints / loop.file_name(config, data)
     if not path.is_file():
         times = milestones(config.iterations) if keep else ()
-        path = loop.train(config, data, keep=times, progress=Progress(config.label))
-    return [publishing.publish(config, data, path, loop.SHELF)]
+        progress = Progress(config.label)
+        path = loop.train(config, data, places.trained, keep=times, progress=progress)
+    return [publishing.publish(config, data, path, places.checkpoints)]
 
 
-def run_small_networks() -> list[dict]:
+def run_small_networks(places: Places = HERE) -> list[dict]:
     """Train the networks of the live results, put them on the shelf, and return their rows."""
-    return [row for config in small_networks() for row in run_network(config, False)]
+    return [row for config in small_networks() for row in run_network(config, False, places)]
 
 
-def run_chapter(name: str, chapter: Chapter) -> list[dict]:
+def run_chapter(name: str, chapter: Chapter, places: Places = HERE) -> list[dict]:
     """Run a notebook by papermill and return the rows that are to be recorded.
 
     Raises CalledProcessError if a cell failed; papermill has said which by then.
     """
-    folder = RUNS / name
+    folder = places.runs / "reference" / name
     folder.mkdir(parents=True, exist_ok=True)
-    loop.CACHE.mkdir(parents=True, exist_ok=True)
+    places.trained.mkdir(parents=True, exist_ok=True)
     if not (folder / "checkpoints").exists():
         # Weights kept along a run belong to no shelf; all parts find them in one place.
-        (folder / "checkpoints").symlink_to(loop.CACHE)
+        (folder / "checkpoints").symlink_to(places.trained)
     for old in folder.glob("results/*.jsonl"):
         old.unlink()  # Of a run that was interrupted.
     notebook = ROOT / "notebooks" / f"{chapter.notebook}.ipynb"
@@ -69,12 +69,12 @@ def run_chapter(name: str, chapter: Chapter) -> list[dict]:
     return [row for row in store.read(folder / "results") if chapter.keeps(row)]
 
 
-def run(parts: dict[str, Callable[[], list[dict]]]) -> None:
+def run(parts: dict[str, Callable[[Places], list[dict]]], places: Places = HERE) -> None:
     """Run the parts that are not finished, one after the other, and record their rows.
 
     Raises RuntimeError if the code differs from its commit: a row must say what made it.
     """
-    missing = [name for name in parts if not is_finished(name)]
+    missing = [name for name in parts if not is_finished(name, places)]
     if missing and commit.code_version()["dirty"]:
         raise RuntimeError(
             "helpers/ or study/ differs from its last commit: commit it, then run again"
@@ -82,28 +82,27 @@ def run(parts: dict[str, Callable[[], list[dict]]]) -> None:
     begin = time.monotonic()
     for number, name in enumerate(missing, 1):
         say(f"part {number} of {len(missing)}: {name}")
-        rows = parts[name]()
+        rows = parts[name](places)
         if not rows:
             raise RuntimeError(f"part {name} left no rows to record")
-        lines = "".join(json.dumps(r, sort_keys=True, allow_nan=False) + "\n" for r in rows)
-        checkpoints.replace(place_of(name), lines.encode())
+        checkpoints.replace(place_of(name, places), store.lines(rows))
         checkpoints.replace(
-            loop.SHELF / "README.md",
-            publishing.card(store.read(RECORDED), loop.SHELF).encode(),
+            places.checkpoints / "README.md",
+            publishing.card(store.read(places.results), places.checkpoints).encode(),
         )
         taken = time.monotonic() - begin
         left = timedelta(seconds=round(taken / number * (len(missing) - number)))
         say(f"{name}: {len(rows)} rows recorded; at this pace {left} left")
 
 
-def is_finished(part: str) -> bool:
+def is_finished(part: str, places: Places) -> bool:
     """Whether the rows of a part are recorded."""
-    return place_of(part).is_file()
+    return place_of(part, places).is_file()
 
 
-def place_of(part: str) -> Path:
+def place_of(part: str, places: Places) -> Path:
     """Where the rows of a part are recorded."""
-    return RECORDED / f"{part}.jsonl"
+    return places.results / f"{part}.jsonl"
 
 
 def say(text: str) -> None:
@@ -111,7 +110,7 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def main() -> int:
+def main(places: Places = HERE) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(
         "python -m study.reference",
@@ -129,6 +128,7 @@ def main() -> int:
     options = parser.parse_args()
     size = SIZES[options.size]
     watched = [reference("cifar10", size.others, seed=seed) for seed in range(SEEDS)]
+    parts: dict[str, Callable[[Places], list[dict]]]
     parts = {n: partial(run_network, c, c in watched) for n, c in networks(size).items()}
     parts |= {n: partial(run_chapter, n, c) for n, c in chapters(size).items()}
     parts["digits"] = run_small_networks
@@ -136,10 +136,10 @@ def main() -> int:
         parser.error(f"no part is called {unknown[0]}: expected one of {', '.join(parts)}")
     if options.list:
         for name in parts:
-            print(f"{'finished' if is_finished(name) else 'to do   '}  {name}")
+            print(f"{'finished' if is_finished(name, places) else 'to do   '}  {name}")
         return 0
     try:
-        run({name: parts[name] for name in options.parts or parts})
+        run({name: parts[name] for name in options.parts or parts}, places)
     except (ValueError, OSError, RuntimeError, ArithmeticError) as problem:
         say(f"error: {problem}")
         return 1

@@ -19,8 +19,7 @@ from study.data.image_files import (
     read_cifar10,
     read_folder,
 )
-
-ROOT = Path(__file__).resolve().parents[2]
+from study.places import ROOT
 
 
 @dataclass(frozen=True)

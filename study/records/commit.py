@@ -37,8 +37,9 @@ def digest(*names: str) -> str:
         path = ROOT / f"{name.replace('.', '/')}.py"
         tree = ast.parse(path.read_text(encoding="utf8"))
         for node in ast.walk(tree):
-            if isinstance(getattr(node, "body", None), list):
-                node.body = [s for s in node.body if not is_docstring(s)]
+            body = getattr(node, "body", None)
+            if isinstance(body, list):
+                body[:] = [s for s in body if not is_docstring(s)]
         found.update(ast.dump(tree).encode())
     return found.hexdigest()
 

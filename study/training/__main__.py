@@ -6,6 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from study.data import load as load_data
+from study.places import HERE
 from study.progress import Progress
 from study.training import loop
 from study.training.recipes import TrainConfig
@@ -17,7 +18,7 @@ def main() -> int:
     for field in fields(TrainConfig):
         option = "--" + field.name.replace("_", "-")
         parser.add_argument(option, type=field.type, default=field.default, help="%(default)s")
-    parser.add_argument("--folder", type=Path, default=loop.CACHE, help="where checkpoints go")
+    parser.add_argument("--folder", type=Path, default=HERE.trained, help="where checkpoints go")
     options = vars(parser.parse_args())
     folder = options.pop("folder")
     try:

@@ -19,27 +19,31 @@ from torch.nn import functional as F
 
 from helpers.devices import autocast, describe, find_device
 from helpers.network import Network
-from study.data import ROOT, Dataset
+from study.data import Dataset
+from study.places import HERE, Places
 from study.records import commit
 from study.training import checkpoints, recipes, resume
 from study.training.recipes import TrainConfig
 
-# Checkpoints that belong to the book, and those that this machine made.
-SHELF, CACHE = ROOT / "book" / "checkpoints", ROOT / "runs" / "checkpoints"
-
 
 def trained(
-    config: TrainConfig, dataset: Dataset, folder: Path = CACHE, checkpoint: str = "", **options
+    config: TrainConfig,
+    dataset: Dataset,
+    folder: Path | None = None,
+    checkpoint: str = "",
+    places: Places = HERE,
+    **options,
 ) -> tuple[Network, Path]:
     """The network of a run, in eval mode, and its checkpoint; trains if there is none yet.
 
     `checkpoint` names a file to take.  Without it, looks among the book's checkpoints, then in
-    `folder`, where one counts only if the code as it is now made it.  `options`: see `train`.
+    `folder` (default: `places.trained`), where one counts only if the code as it is now made it.
+    `options`: see `train`.
     """
     if checkpoint:
         path = Path(checkpoint)
-    elif not (path := SHELF / file_name(config, dataset)).is_file():
-        path = train(config, dataset, folder, **options)
+    elif not (path := places.checkpoints / file_name(config, dataset)).is_file():
+        path = train(config, dataset, folder or places.trained, **options)
     return load(config, dataset, path), path
 
 
@@ -65,7 +69,7 @@ def load(config: TrainConfig, dataset: Dataset, path: Path) -> Network:
 def train(
     config: TrainConfig,
     dataset: Dataset,
-    folder: Path = CACHE,
+    folder: Path = HERE.trained,
     save_seconds: float = 60,
     keep: Sequence[int] = (),
     progress: Callable[..., None] | None = None,

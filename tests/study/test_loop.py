@@ -15,6 +15,7 @@ from PIL import Image
 from torch import nn
 
 from study import data
+from study.places import Places
 from study.training import __main__ as command_line
 from study.training import checkpoints, loop, recipes
 from study.training.recipes import TrainConfig
@@ -505,11 +506,11 @@ def test_trained(folder, digits, settings, factor, counted):
 
 def test_the_shelf_comes_first(folder, digits, counted, monkeypatch):
     config = replace(SMALL, iterations=2)
-    shelf = loop.train(config, digits, folder.with_name("shelf")).parent
-    monkeypatch.setattr(loop, "SHELF", shelf)
+    places = Places(folder.parent)
+    loop.train(config, digits, places.checkpoints)
     monkeypatch.setattr(loop, "code_digest", lambda: "changed")
-    _, path = loop.trained(config, digits, folder, progress=counted)
-    assert path.parent == shelf and counted.done == []
+    _, path = loop.trained(config, digits, folder, places=places, progress=counted)
+    assert path.parent == places.checkpoints and counted.done == []
     assert not folder.exists()
 
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,12 +12,14 @@ import nbformat
 import pytest
 import torch
 
-from study import notebook, reference
+from study import chapter_parameters, reference
+from study.places import Places
 from study.plan import small_networks
-from study.records import commit, store
+from study.records import commit, schema, store
 from study.reference import SIZES, Chapter
 from study.training import checkpoints, loop, publishing, recipes
 from study.training.recipes import TrainConfig
+from tests import rows
 
 TINY = TrainConfig(dataset="digits", depth=8, iterations=2, batch_size=16)
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -119,7 +121,7 @@ def declared(name):
     """The parameters of a notebook, with its own values; and their cell."""
     cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
     (cell,) = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
-    return notebook.assignments(cell.source), cell.source
+    return chapter_parameters.assignments(cell.source), cell.source
 
 
 @every_chapter
@@ -128,14 +130,14 @@ def test_a_chapter_sets_parameters_that_its_notebook_has(size, chapter):
     assert set(chapter.parameters) <= set(known)
     lines = [f"{name} = {value!r}" for name, value in chapter.parameters.items()]
     # Of the right type too, and the one that `run_chapter` adds is there.
-    notebook.check([cell, "\n".join(["# Parameters", *lines, 'runs_dir = "runs"'])])
+    chapter_parameters.check([cell, "\n".join(["# Parameters", *lines, 'runs_dir = "runs"'])])
 
 
 @every_chapter
 def test_a_chapter_records_what_its_notebook_measures(size, chapter):
     text = (NOTEBOOKS / f"{chapter.notebook}.py").read_text(encoding="utf8")
     for experiment in chapter.records:
-        assert f'experiment="{experiment}"' in text or f'"experiment": "{experiment}"' in text
+        assert f"experiments.{experiment}(" in text
 
 
 def needed(chapter):
@@ -240,25 +242,21 @@ def test_a_chapter_keeps_every_network_unless_told_otherwise():
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
-    """A study in folders of its own, by code that is as it was committed."""
-    monkeypatch.setattr(reference, "RECORDED", tmp_path / "results")
-    monkeypatch.setattr(reference, "RUNS", tmp_path / "runs")
-    monkeypatch.setattr(loop, "SHELF", tmp_path / "shelf")
-    monkeypatch.setattr(loop, "CACHE", tmp_path / "cache")
+    """The places of a study of its own, by code that is as it was committed."""
     monkeypatch.setattr(commit, "code_version", lambda: {"commit": "a" * 40, "dirty": False})
-    return tmp_path
+    return Places(tmp_path)
 
 
+@cache
 def row(name, value=1.0):
     """A row of which the study needs no more than that it is one."""
-    fields = dict.fromkeys(store.FIELDS, "x")
-    return fields | {"experiment": name, "date": "2026-11-21", "value": value, "config": {}}
+    return rows.row(f"{schema.BENCH}{name}", {"value": value})
 
 
 def fake(*names, stops=None, problem=KeyboardInterrupt, value=1.0):
     """Parts that only note that they ran, in `.ran`; one of them may end with a problem."""
 
-    def part(name):
+    def part(name, places):
         parts.ran.append(name)
         if name == stops:
             raise problem
@@ -271,54 +269,61 @@ def fake(*names, stops=None, problem=KeyboardInterrupt, value=1.0):
     return parts
 
 
+def nothing(places):
+    """A part that leaves no rows."""
+    return []
+
+
 def recorded(study):
     """The recorded experiments, by part."""
-    files = sorted((study / "results").glob("*"))
+    files = sorted(study.results.glob("*"))
     return {
-        f.stem: [json.loads(x)["experiment"] for x in f.read_text().splitlines()] for f in files
+        f.stem: [r["experiment"].removeprefix(schema.BENCH) for _, r in store.numbered(f)]
+        for f in files
     }
 
 
 def test_parts_run_in_order_and_are_recorded(study, capsys):
     parts = fake("b", "a")
-    reference.run(parts)
+    reference.run(parts, study)
     assert parts.ran == ["b", "a"]
     assert recorded(study) == {"a": ["a", "a again"], "b": ["b", "b again"]}
-    assert store.read(study / "results", "a") == [row("a")]
+    assert store.read(study.results, row("a")["experiment"]) == [row("a")]
     assert "part 1 of 2: b" in capsys.readouterr().err
 
 
 def test_after_each_part_the_card_is_written(study):
     """The second part stops; the card is that of the first."""
-    path = study / "shelf/net.safetensors"
+    path = study.checkpoints / "net.safetensors"
     about = {"config": vars(TINY), "device": "cpu", "seconds": 60.0}
     checkpoints.write(path, {"a": torch.zeros(1)}, about)
-    found = row("training", {"error": 0.25, "rounding": 0})
-    parts = {"a": lambda: [found | {"checkpoint": checkpoints.digest(path)}], "b": list}
+    found = rows.examples()["training"]
+    parts = {"a": lambda _: [found | {"checkpoint": checkpoints.digest(path)}], "b": nothing}
     with pytest.raises(RuntimeError):
-        reference.run(parts)
-    card = (study / "shelf/README.md").read_text()
-    assert card == publishing.card(store.read(study / "results"), study / "shelf")
-    assert "| 25.00% |" in card
+        reference.run(parts, study)
+    card = (study.checkpoints / "README.md").read_text()
+    assert card == publishing.card(store.read(study.results), study.checkpoints)
+    assert "| 2.00% |" in card
 
 
 def test_finished_parts_are_skipped(study, capsys):
-    reference.run(fake("a", "b"))
-    before = (study / "results/a.jsonl").read_bytes()
+    reference.run(fake("a", "b"), study)
+    before = (study.results / "a.jsonl").read_bytes()
     parts = fake("a", "c", "b", value=2.0)
-    reference.run(parts)
+    reference.run(parts, study)
     assert parts.ran == ["c"] and set(recorded(study)) == {"a", "b", "c"}
-    assert (study / "results/a.jsonl").read_bytes() == before
+    assert (study.results / "a.jsonl").read_bytes() == before
     assert "part 1 of 1: c" in capsys.readouterr().err
 
 
 def test_a_part_whose_file_was_deleted_runs_again(study):
-    reference.run(fake("a", "b"))
-    (study / "results/a.jsonl").unlink()
+    reference.run(fake("a", "b"), study)
+    (study.results / "a.jsonl").unlink()
     parts = fake("a", "b", value=2.0)
-    reference.run(parts)
+    reference.run(parts, study)
     assert parts.ran == ["a"]
-    assert {r["value"] for r in store.read(study / "results", "a")} == {2.0}
+    found = [r["value"]["value"] for _, r in store.numbered(study.results / "a.jsonl")]
+    assert found == [2.0] * 2
 
 
 @pytest.mark.parametrize("problem", [KeyboardInterrupt, ValueError("no"), OSError("full")])
@@ -326,22 +331,23 @@ def test_a_part_that_stops_leaves_nothing_and_those_before_it_stay(study, proble
     kind = problem if isinstance(problem, type) else type(problem)
     parts = fake("a", "b", "c", stops="b", problem=problem)
     with pytest.raises(kind):
-        reference.run(parts)
+        reference.run(parts, study)
     assert parts.ran == ["a", "b"] and set(recorded(study)) == {"a"}
     again = fake("a", "b", "c")
-    reference.run(again)
+    reference.run(again, study)
     assert again.ran == ["b", "c"] and set(recorded(study)) == {"a", "b", "c"}
 
 
 def test_a_part_without_rows(study):
     with pytest.raises(RuntimeError, match="part b left no rows to record"):
-        reference.run(fake("a") | {"b": list})
+        reference.run(fake("a") | {"b": nothing}, study)
     assert set(recorded(study)) == {"a"}
 
 
 def test_a_value_that_is_no_number_is_not_recorded(study):
-    with pytest.raises(ValueError, match="JSON"):
-        reference.run(fake("a", value=float("nan")))
+    bad = row("a") | {"value": {"value": float("nan")}}
+    with pytest.raises(store.RowError, match="value is nan"):
+        reference.run({"a": lambda _: [bad]}, study)
     assert recorded(study) == {}
 
 
@@ -349,21 +355,21 @@ def test_code_that_differs_from_its_commit_runs_nothing(study, monkeypatch):
     monkeypatch.setattr(commit, "code_version", lambda: {"commit": "a" * 40, "dirty": True})
     parts = fake("a", "b")
     with pytest.raises(RuntimeError, match="helpers/ or study/ differs from its last commit"):
-        reference.run(parts)
-    assert parts.ran == [] and list(study.iterdir()) == []
+        reference.run(parts, study)
+    assert parts.ran == [] and list(study.root.iterdir()) == []
 
 
 def test_where_nothing_is_left_to_do_the_code_does_not_matter(study, monkeypatch):
-    reference.run(fake("a"))
+    reference.run(fake("a"), study)
     monkeypatch.setattr(commit, "code_version", lambda: {"commit": "a" * 40, "dirty": True})
-    reference.run(fake("a"))
+    reference.run(fake("a"), study)
 
 
 def test_the_time_that_is_left(study, capsys, monkeypatch):
     """Three parts of 10, 20 and 30 seconds, at the mean pace so far."""
     clock = iter([0, 10, 30, 60])
     monkeypatch.setattr(reference, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    reference.run(fake("a", "b", "c"))
+    reference.run(fake("a", "b", "c"), study)
     said = capsys.readouterr().err.splitlines()[1::2]
     assert said == [
         f"{name}: 2 rows recorded; at this pace {left} left"
@@ -374,7 +380,7 @@ def test_the_time_that_is_left(study, capsys, monkeypatch):
 @pytest.fixture
 def trains(study, monkeypatch):
     """Networks are trained in a folder of the study; the list of their labels."""
-    labels, train = [], partial(loop.train, folder=study / "cache")
+    labels, train = [], loop.train
 
     def noted(config, *words, **options):
         labels.append(config.label)
@@ -386,15 +392,15 @@ def trains(study, monkeypatch):
 
 
 def test_a_network_is_trained_and_put_on_the_shelf(study, trains):
-    (found,) = reference.run_network(TINY, False)
-    (cached,), (kept,) = (list((study / place).iterdir()) for place in ("cache", "shelf"))
+    (found,) = reference.run_network(TINY, False, study)
+    (cached,), (kept,) = (list(place.iterdir()) for place in (study.trained, study.checkpoints))
     assert cached.name == kept.name
     assert found["model"] == TINY.label and found["experiment"] == "training"
     assert kept.stat().st_size < 0.6 * cached.stat().st_size
 
 
 def test_a_network_on_the_shelf_is_not_trained_again(study, trains):
-    one, again = (reference.run_network(TINY, keep)[0] for keep in (False, True))
+    one, again = (reference.run_network(TINY, keep, study)[0] for keep in (False, True))
     assert trains == [TINY.label]
     assert {name: again[name] for name in ("checkpoint", "config", "model")} == {
         name: one[name] for name in ("checkpoint", "config", "model")
@@ -402,10 +408,10 @@ def test_a_network_on_the_shelf_is_not_trained_again(study, trains):
 
 
 def test_weights_are_kept_where_a_chapter_looks_at_the_course(study, trains):
-    reference.run_network(TINY, True)
-    names = [file.stem.split("-")[-1] for file in (study / "cache").glob("*-at*")]
+    reference.run_network(TINY, True, study)
+    names = [file.stem.split("-")[-1] for file in study.trained.glob("*-at*")]
     assert sorted(names) == ["at0", "at1", "at2"]
-    assert len(list((study / "shelf").iterdir())) == 1
+    assert len(list((study.checkpoints).iterdir())) == 1
 
 
 # Running a notebook.
@@ -417,31 +423,31 @@ def papermill(study, monkeypatch):
 
     def run(command, **options):
         run.command, run.options = command, options
-        store.append(study / "runs/part/results/x.jsonl", *run.rows)
+        store.append(study.runs / "reference/part/results/x.jsonl", *run.rows)
 
     run.rows = []
     monkeypatch.setattr(reference.subprocess, "run", run)
     return run
 
 
-def test_rows_of_other_experiments_are_not_recorded(papermill):
+def test_rows_of_other_experiments_are_not_recorded(study, papermill):
     papermill.rows = [row("a"), row("b"), row("c")]
-    chapter = Chapter("02_reordering", {}, ("a", "c"))
-    assert reference.run_chapter("part", chapter) == [row("a"), row("c")]
+    chapter = Chapter("02_reordering", {}, ("bench a", "bench c"))
+    assert reference.run_chapter("part", chapter, study) == [row("a"), row("c")]
 
 
 def test_rows_of_a_run_that_was_interrupted_do_not_count(study, papermill):
-    chapter, papermill.rows = Chapter("02_reordering", {}, ("a",)), [row("a", 2.0)]
-    store.append(study / "runs/part/results/x.jsonl", row("a", 1.0))
-    store.append(study / "runs/part/results/y.jsonl", row("a", 1.0))
+    chapter, papermill.rows = Chapter("02_reordering", {}, ("bench a",)), [row("a", 2.0)]
+    store.append(study.runs / "reference/part/results/x.jsonl", row("a", 1.0))
+    store.append(study.runs / "reference/part/results/y.jsonl", row("a", 1.0))
     for _ in range(2):
-        assert reference.run_chapter("part", chapter) == [row("a", 2.0)]
+        assert reference.run_chapter("part", chapter, study) == [row("a", 2.0)]
 
 
 def test_a_notebook_gets_its_parameters_and_a_folder(study, papermill):
     settings = {"n_images": 3, "dataset": "cifar10", "at_image": True}
-    reference.run_chapter("part", Chapter("02_reordering", settings, ()))
-    words, folder = papermill.command, study / "runs/part"
+    reference.run_chapter("part", Chapter("02_reordering", settings, ()), study)
+    words, folder = papermill.command, study.runs / "reference/part"
     assert words[:4] == [sys.executable, "-m", "papermill", str(NOTEBOOKS / "02_reordering.ipynb")]
     given = json.loads(Path(words[words.index("-f") + 1]).read_text())
     assert given == settings | {"runs_dir": str(folder)}
@@ -450,27 +456,30 @@ def test_a_notebook_gets_its_parameters_and_a_folder(study, papermill):
 
 def test_all_chapters_find_checkpoints_in_one_place(study, papermill):
     for name in ("part", "other", "part"):
-        reference.run_chapter(name, Chapter("02_reordering", {}, ()))
-    (study / "cache/a.safetensors").write_text("weights")
+        reference.run_chapter(name, Chapter("02_reordering", {}, ()), study)
+    (study.trained / "a.safetensors").write_text("weights")
     for name in ("part", "other"):
-        assert (study / "runs" / name / "checkpoints/a.safetensors").read_text() == "weights"
+        assert (
+            study.runs / "reference" / name / "checkpoints/a.safetensors"
+        ).read_text() == "weights"
 
 
 def test_a_chapter_for_real(study):
-    """Eight orders of a network of nine modules, trained in the shared folder."""
-    settings = {"depth": 20, "iterations": 2, "n_images": 16, "n_draws": 2, "max_swaps": 4}
-    (found,) = reference.run_chapter("tiny", Chapter("02_reordering", settings, ("reordering",)))
-    assert (found["experiment"], found["dataset"], found["samples"]) == ("reordering", "digits", 8)
-    assert found["value"]["swaps"] == [1, 1, 2, 2, 3, 3, 4, 4]
+    """Six orders of a network of nine modules, trained in the shared folder."""
+    settings = {"depth": 20, "iterations": 2, "n_images": 16, "n_orders": 6}
+    chapter = Chapter("02_reordering", settings, ("reordering",))
+    (found,) = reference.run_chapter("tiny", chapter, study)
+    assert (found["experiment"], found["dataset"], found["samples"]) == ("reordering", "digits", 6)
+    assert len(found["value"]["orders"]) == 6
     assert (found["config"]["depth"], found["config"]["images"]) == (20, 16)
-    assert len(list((study / "cache").glob("resnet20-digits-s0-*.safetensors"))) == 1
-    assert (study / "runs/tiny/out.ipynb").is_file()
+    assert len(list(study.trained.glob("resnet20-digits-s0-*.safetensors"))) == 1
+    assert (study.runs / "reference/tiny/out.ipynb").is_file()
 
 
 def test_a_notebook_that_fails(study):
     chapter = Chapter("no_such_notebook", {}, ("a",))
     with pytest.raises(subprocess.CalledProcessError):
-        reference.run_chapter("part", chapter)
+        reference.run_chapter("part", chapter, study)
 
 
 # The command line.
@@ -483,7 +492,7 @@ def command(study, monkeypatch):
 
     def call(*words):
         monkeypatch.setattr(sys, "argv", ["reference", *words])
-        return reference.main()
+        return reference.main(study)
 
     return call
 
@@ -494,10 +503,10 @@ def asked(command, monkeypatch):
     found = []
     monkeypatch.setattr(reference, "run_network", lambda *words: words)
     monkeypatch.setattr(reference, "run_chapter", lambda *words: words)
-    monkeypatch.setattr(reference, "run_small_networks", lambda: ("small",))
+    monkeypatch.setattr(reference, "run_small_networks", lambda places: ("small",))
 
-    def run(parts):
-        found.extend((name, part()) for name, part in parts.items())
+    def run(parts, places):
+        found.extend((name, part(places)) for name, part in parts.items())
 
     monkeypatch.setattr(reference, "run", run)
     return found
@@ -518,7 +527,7 @@ def test_without_names_all_parts_run_networks_first(command, asked):
 
 
 def test_small_networks_are_parts_of_one_part(monkeypatch):
-    monkeypatch.setattr(reference, "run_network", lambda config, keep: [(config, keep)])
+    monkeypatch.setattr(reference, "run_network", lambda config, keep, _: [(config, keep)])
     assert reference.run_small_networks() == [(config, False) for config in small_networks()]
 
 
@@ -563,7 +572,7 @@ def test_an_unknown_part(command, asked, capsys):
 
 
 def test_the_list_of_parts(command, study, capsys, asked):
-    store.append(study / "results/vgg15.jsonl", row("training"))
+    store.append(study.results / "vgg15.jsonl", row("a"))
     assert command("--list") == 0 and asked == []
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[-1] for line in lines] == all_parts("short")
@@ -583,7 +592,7 @@ def test_the_list_of_parts(command, study, capsys, asked):
     ],
 )
 def test_what_stops_the_command_is_one_line(command, monkeypatch, capsys, problem, code, said):
-    def run(parts):
+    def run(parts, places):
         raise problem
 
     monkeypatch.setattr(reference, "run", run)
