@@ -39,9 +39,8 @@ def step(
     active = recipes.active_modules(config, len(network.blocks), generator)
     if not all(active):
         pairs = zip(network.blocks, active, strict=True)
-        network = network.with_blocks(
-            [b if is_active else b.get_submodule("skip") for b, is_active in pairs]
-        )
+        blocks = [b if is_active else b.get_submodule("skip") for b, is_active in pairs]
+        network = network.with_blocks(blocks)
     for group in optimizer.param_groups:
         group["lr"] = recipes.learning_rate(config, iteration)
     optimizer.zero_grad(set_to_none=True)

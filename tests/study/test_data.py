@@ -421,7 +421,8 @@ def test_splits_of_other_classes(folder, split):
         data.load(f"folder:{folder}")
     assert one_line(caught) == (
         f"{folder / 'val'} does not hold the classes of train/ (too many: {more}; "
-        f"lacking: {less}): list all of them, one a line, in the order of their labels, in {folder / 'classes.txt'}"
+        f"lacking: {less}): list all of them, one a line, in the order of their labels, in "
+        f"{folder / 'classes.txt'}"
     )
 
 
