@@ -78,18 +78,24 @@ def run(
     begin = time.monotonic()
     for number, name in enumerate(missing, 1):
         say(f"part {number} of {len(missing)}: {name}")
-        rows = parts[name](places)
-        if not rows:
-            raise RuntimeError(f"part {name} left no rows to record")
-        lines = "".join(json.dumps(r, sort_keys=True, allow_nan=False) + "\n" for r in rows)
-        files.replace(place_of(name, places), lines.encode())
-        files.replace(
-            places.checkpoints / "README.md",
-            publishing.card(store.read(places.results), places.checkpoints).encode(),
-        )
+        with files.only_writer(place_of(name, places), f"part {name}"):
+            # Another process may have made it meanwhile.
+            count = 0 if is_finished(name, places) else record(name, parts[name], places)
         taken = time.monotonic() - begin
         left = timedelta(seconds=round(taken / number * (len(missing) - number)))
-        say(f"{name}: {len(rows)} rows recorded; at this pace {left} left")
+        say(f"{name}: {count} rows recorded; at this pace {left} left")
+
+
+def record(name: str, part: Callable[[Places], list[dict]], places: Places) -> int:
+    """Run a part, write its rows and the card of the checkpoints; how many rows there are."""
+    rows = part(places)
+    if not rows:
+        raise RuntimeError(f"part {name} left no rows to record")
+    lines = "".join(json.dumps(r, sort_keys=True, allow_nan=False) + "\n" for r in rows)
+    files.replace(place_of(name, places), lines.encode())
+    card = publishing.card(store.read(places.results), places.checkpoints)
+    files.replace(places.checkpoints / "README.md", card.encode())
+    return len(rows)
 
 
 def is_finished(part: str, places: Places) -> bool:

@@ -334,6 +334,30 @@ def test_a_part_that_stops_leaves_nothing_and_those_before_it_stay(study, proble
     assert again.ran == ["b", "c"] and set(recorded(study)) == {"a", "b", "c"}
 
 
+def test_two_processes_share_the_parts(study):
+    """What another one has made while this one waited for it is not made again."""
+    parts = fake("a", "b")
+
+    def meanwhile(places):
+        store.append(study.results / "b.jsonl", row("b"))
+        return [row("a")]
+
+    recording.run({"a": meanwhile, "b": parts["b"]}, study)
+    assert parts.ran == [] and recorded(study) == {"a": ["a"], "b": ["b"]}
+
+
+def test_a_part_is_made_by_one_process(study):
+    """It holds the lock while it runs, and leaves none."""
+    seen = []
+
+    def part(places):
+        seen.extend(path.name for path in study.results.iterdir())
+        return [row("a")]
+
+    recording.run({"a": part}, study)
+    assert seen == [".a.lock"] and [p.name for p in study.results.iterdir()] == ["a.jsonl"]
+
+
 def test_a_part_without_rows(study):
     with pytest.raises(RuntimeError, match="part b left no rows to record"):
         recording.run(fake("a") | {"b": nothing}, study)
