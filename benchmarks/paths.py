@@ -9,7 +9,8 @@ from benchmarks import plain
 from benchmarks.subject import Subject
 from benchmarks.timing import alternately
 from helpers import combinatorics, gradients
-from helpers.linearised import SCALE, Linearised
+from helpers.linearised import Linearised
+from helpers.losses import SCALE
 from helpers.signed import mean_squares
 
 IMAGES, PATHS, SAMPLES, EACH = 32, 1000, 20_000, 500

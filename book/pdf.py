@@ -210,11 +210,11 @@ def point_across(book: PdfWriter, places: dict[str, ArrayObject]) -> None:
 
 
 def link_to_it(page: Path, sheets: int, size: int) -> None:
-    """Put a link to the PDF where the first page keeps a place for one."""
-    link = f'<a href="{PDF.name}">The whole book as a PDF</a> ({sheets} pages, {size / 1e6:.1f} MB)'
+    """Put a link to the PDF, or a newer one, at the end of the first page's title block."""
+    link = f' · <a href="{PDF.name}">PDF</a> ({sheets} pages, {size / 1e6:.1f} MB)'
     text = page.read_text(encoding="utf8")
-    place = re.compile(r'(<p id="pdf">).*?(</p>)')
-    page.write_text(place.sub(rf"\1{link}\2", text), encoding="utf8")
+    place = re.compile(rf'(class="title-block.*?)(?: · <a href="{PDF.name}".*?)?(</p>)', re.S)
+    page.write_text(place.sub(rf"\1{link}\2", text, count=1), encoding="utf8")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,11 @@ from torch import Tensor, nn
 
 
 def norms(network: nn.Module) -> list[nn.BatchNorm2d]:
-    """The batch norms of a network, in order.  ValueError if there are none."""
+    """The batch norms of a network, in order.  ValueError if there are none.
+
+    >>> norms(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm2d(2)))[0].num_features
+    2
+    """
     found = [part for part in network.modules() if isinstance(part, nn.BatchNorm2d)]
     if not found:
         raise ValueError("this network has no batch norm: nothing to exchange")
@@ -23,6 +27,11 @@ def with_statistics_of(network: nn.Module, images: Tensor, batch_size: int = 128
 
     `images`: normalised, (N, C, H, W); the statistics are the average over their whole batches.
     Raises ValueError if there is none.
+
+    >>> images = torch.tensor([0.0, 2.0]).reshape(2, 1, 1, 1)
+    >>> found = with_statistics_of(nn.Sequential(nn.BatchNorm2d(1)), images, batch_size=2)
+    >>> found[0].running_mean, found[0].running_var
+    (tensor([1.]), tensor([2.]))
     """
     if len(images) < batch_size:
         raise ValueError(f"{len(images)} images: expected at least a batch of {batch_size}")
@@ -44,7 +53,13 @@ def with_statistics_of(network: nn.Module, images: Tensor, batch_size: int = 128
 def with_scales_of(network: nn.Module, other: nn.Module) -> nn.Module:
     """A copy whose batch norms multiply by the learned scales of `other`, a network of the same
     architecture (ValueError otherwise: the names and shapes of all weights decide); everything
-    else stays."""
+    else stays.
+
+    >>> one, other = nn.Sequential(nn.BatchNorm2d(1)), nn.Sequential(nn.BatchNorm2d(1))
+    >>> _ = other[0].weight.data.fill_(3)
+    >>> with_scales_of(one, other)[0].weight.tolist(), one[0].weight.tolist()
+    ([3.0], [1.0])
+    """
     ours, theirs = (
         {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
         for net in (network, other)

@@ -1,74 +1,68 @@
 """A residual network with its activations held: linear on the way back, path by path.
 
-Gradients are carried with the loss scaled up by `SCALE` and are right up to that factor.
+Gradients are carried with the loss scaled up by `losses.SCALE` and are right up to that factor.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from helpers.exactness import finite
+from helpers.layouts import length, settled, take_rows, zeros
+from helpers.losses import Loss, cross_entropy, scaled_up
 from helpers.network import ResidualModule, ResidualNetwork, is_a
-from helpers.vjp import Pullback, Zero, linearise, take_rows
-
-# Long paths carry gradients below the range of float32.  The loss is scaled up by a power of two,
-# which rounds nothing, and results are scaled back in float64.
-SCALE = 2.0**80
-
-
-def room(like: Tensor, *shape: int) -> Tensor:
-    """An empty float64 tensor; on the CPU where the device has no float64."""
-    device = "cpu" if like.device.type == "mps" else like.device
-    return torch.empty(shape, dtype=torch.float64, device=device)
-
-
-def unscaled(gradients: Tensor) -> Tensor:
-    """Gradients of the loss itself, in float64."""
-    return room(gradients, *gradients.shape).copy_(gradients).div_(SCALE)
+from helpers.steps import Zero
+from helpers.vjp import Pullback, linearise
 
 
 class Linearised:
     """A network at B images: each module's two routes back, and the gradient `g` above the last.
 
-    `labels`: (B,); the loss is the cross-entropy summed over the images.  `at_image`: the way back
-    leads through the stem, too.  Raises TypeError for a network that is not residual, ValueError
-    for a module that is not skip + residual.
+    `loss`: see `helpers.losses`.  `at_image`: the way back leads through the stem, too.  `whole`:
+    the gradient over all paths is found by automatic differentiation of the same forward pass, as
+    `self.whole`, (B, ...).  Raises TypeError for a network that is not residual, ValueError for a
+    module that is not skip + residual.
     """
 
     def __init__(
-        self, network: ResidualNetwork, images: Tensor, labels: Tensor, at_image: bool = False
+        self,
+        network: ResidualNetwork,
+        images: Tensor,
+        labels: Tensor,
+        at_image: bool = False,
+        loss: Loss = cross_entropy,
+        whole: bool = False,
     ):
         if not isinstance(network, ResidualNetwork):
             kind = type(network).__name__
             raise TypeError(f"{kind}: expected a ResidualNetwork, only it has paths")
-        with torch.no_grad():
-            self.stem = Pullback([])
+        self.together = joined(network)
+        first = x = start(network, images, at_image).requires_grad_(whole)
+        self.stem = Pullback([])
+        self.modules: list[tuple[Pullback, Pullback]] = []
+        with torch.set_grad_enabled(whole):
             if at_image:
-                x, self.stem = linearise(network.stem, images)
-            else:
-                x = network.stem(images)
-            self.modules: list[tuple[Pullback, Pullback]] = []
+                x, self.stem = linearise(network.stem, x)
             for block in network.blocks:
-                if isinstance(block, ResidualModule):
-                    y, stay = linearise(block.skip, x)
-                    residual, enter = linearise(block.residual, x)
-                    y = y + residual
-                    if not is_a(ResidualModule, block) and not torch.equal(block(x), y):
-                        kind = type(block).__name__
-                        raise ValueError(f"{kind} is not skip + residual: hooked, or changed?")
-                else:
-                    # What is left of a deleted module is all skip.
-                    y, stay = linearise(block, x)
-                    enter = Pullback([Zero(x)])
+                x, stay, enter = both_routes(block, x)
                 self.modules.append((stay, enter))
-                x = y
         with torch.enable_grad():
-            x = x.detach().requires_grad_()
+            x = x if x.requires_grad else x.detach().requires_grad_()
             # A copy, because some heads work in place.
-            loss = F.cross_entropy(network.head(x.clone()), labels, reduction="sum") * SCALE
-            self.g = torch.autograd.grad(loss, x)[0]
+            outputs = network.head(settled(x).clone())
+            total = scaled_up(loss, outputs, labels.clone(), not self.together)
+            found = torch.autograd.grad(
+                total,
+                (x, first) if whole else x,
+                # Some layers need their part of the graph on the way back.
+                retain_graph=True,
+                materialize_grads=True,
+            )
+        self.g = found[0]
+        if whole:
+            self.whole = found[1]
 
     def by_length(
         self,
@@ -104,11 +98,42 @@ class Linearised:
                 progress()
         return through(self.stem if rows is None else self.stem.at(rows), lengths, longest + 1)
 
+    def check_sum(self, lengths: Tensor) -> None:
+        """ArithmeticError unless the gradients by length, (K, B, ...), add up to the whole one, as
+        automatic differentiation finds it (for which there is `whole`).
+
+        What is compared is each image's gradient, or all in one where batch statistics join them.
+        """
+        dims = tuple(range(1 if self.together else 2, lengths.dim()))
+        far = length((lengths.sum(0) - self.whole)[None], dims)[0]
+        # Lengths may be far larger than what they add up to, and so is their rounding.
+        size = length(lengths, dims).sum(0)
+        bound = self.rounding()
+        if bool((finite(far) > bound * size).any()):
+            worst = float((far / size).max())
+            raise ArithmeticError(
+                f"the gradients by length miss the whole gradient by {worst:.1e} of their size; "
+                f"rounding explains up to {bound:.1e}.  Is a layer random, or does it change what "
+                "it is given?  If not, one is carried back wrongly: compare module by module with "
+                "automatic differentiation in float64, and report it"
+            )
+
+    def rounding(self) -> float:
+        """What rounding explains, in parts of the size of what is added up."""
+        return min(1e4 * torch.finfo(self.g.dtype).eps, 0.1)
+
     def along(self, path: Tensor) -> Tensor:
         """The gradients of all images along one path, bool (n,): (B, ...)."""
         g = self.g
         for (stay, enter), on in zip(reversed(self.modules), reversed(path.tolist()), strict=True):
             g = enter(g) if on else stay(g)
+        return self.stem(g)
+
+    def along_all(self) -> Tensor:
+        """The gradients along all paths together, (B, ...), in one pass through the same routes."""
+        g = self.g
+        for stay, enter in reversed(self.modules):
+            g = stay(g) + enter(g)
         return self.stem(g)
 
     def along_each(self, paths: Tensor, rows: Tensor) -> Tensor:
@@ -142,12 +167,46 @@ class Linearised:
         return take_rows(self.stem.at(image[:used])(g[:used]), state)
 
 
+@torch.no_grad()
+def start(network: ResidualNetwork, images: Tensor, at_image: bool) -> Tensor:
+    """Where gradients are taken: the images or what the stem makes of them.  TypeError for
+    integers."""
+    x = settled(images.clone())
+    if not at_image:
+        x = settled(network.stem(x))
+    if not x.is_floating_point():
+        raise TypeError(
+            f"images of {x.dtype} have no gradient: take it at the first module (at_image=False)"
+            if at_image
+            else f"the first module gets {x.dtype}, which has no gradient: an embedding belongs "
+            "into the stem"
+        )
+    return x
+
+
+def both_routes(block: nn.Module, x: Tensor) -> tuple[Tensor, Pullback, Pullback]:
+    """A module's output and the ways back through its skip connection and its residual."""
+    if not isinstance(block, ResidualModule):
+        # What is left of a deleted module is all skip.
+        y, stay = linearise(block, x)
+        return y, stay, Pullback([Zero(x)])
+    y, stay = linearise(block.skip, x)
+    residual, enter = linearise(block.residual, x)
+    y = y + residual
+    if not is_a(ResidualModule, block):
+        with torch.no_grad():
+            if not torch.equal(block(x), y):
+                kind = type(block).__name__
+                raise ValueError(f"{kind} is not skip + residual: hooked, or changed?")
+    return y, stay, enter
+
+
 def joined(network: nn.Module) -> bool:
     """Whether batch statistics join the images: a path is then one choice for all of them."""
     return network.training or any(
         part.training or part.running_mean is None
         for part in network.modules()
-        if isinstance(part, nn.modules.batchnorm._BatchNorm)
+        if isinstance(part, _BatchNorm)
     )
 
 
@@ -172,36 +231,6 @@ def calls(lengths: Tensor, filled: int) -> Iterator[slice]:
         yield slice(start, min(start + step, filled))
 
 
-def zeros(like: Tensor, *lead: int) -> Tensor:
-    """Zeros (*lead, C, H, W) for images like (B, C, H, W), in the layout that suits a module."""
-    if like.dim() != 4:
-        return like.new_zeros(*lead, *like.shape[1:])
-    channels, height, width = like.shape[1:]
-    return like.new_zeros(*lead, height, width, channels).movedim(-1, -3)
-
-
 def per_image(values: Tensor, g: Tensor) -> Tensor:
     """(..., B) as (..., B, 1, 1, 1), to multiply gradients g, (B, C, H, W)."""
     return values.reshape(*values.shape, *[1] * (g.dim() - 1))
-
-
-@contextmanager
-def exactly(network: nn.Module) -> Iterator[None]:
-    """Arithmetic in full float32; running statistics that a pass in train mode moves are put back.
-
-    By default convolutions on recent GPUs round their factors to 10 bits, and other operations do
-    so where a user has allowed it.
-    """
-    cpu, gpu = torch.backends.mkldnn, torch.backends
-    operations = (gpu.cudnn.conv, gpu.cuda.matmul, cpu.conv, cpu.matmul)
-    allowed = [operation.fp32_precision for operation in operations]
-    before = [(buffer, buffer.clone()) for buffer in network.buffers()]
-    try:
-        for operation in operations:
-            operation.fp32_precision = "ieee"
-        yield
-    finally:
-        for operation, precision in zip(operations, allowed, strict=True):
-            operation.fp32_precision = precision
-        for buffer, value in before:
-            buffer.copy_(value)

@@ -4,13 +4,23 @@ Eq 1 of the paper is `ResidualModule.forward`.  Every network of this project is
 that a lesion is a new list over the same weights, and a path is a choice of route at each entry.
 """
 
+from collections.abc import Iterable
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 
 class ResidualModule(nn.Module):
-    """Eq 1: y_i = f_i(y_{i-1}) + y_{i-1}; `skip` is the identity unless the module downsamples."""
+    """Eq 1: y_i = f_i(y_{i-1}) + y_{i-1}; `skip` is the identity unless the module downsamples.
+
+    Both routes take the same x and return one shape.
+
+    >>> module = ResidualModule(nn.Identity(), nn.ReLU())
+    >>> module(torch.tensor([-1.0, 3.0]))
+    tensor([-1.,  6.])
+    """
 
     def __init__(self, skip: nn.Module, residual: nn.Module):
         super().__init__()
@@ -29,13 +39,28 @@ class SharedPreActivation(ResidualModule):
     follows them on the other route.  Both routes hold these layers: each is whole on its own.
     """
 
+    skip: nn.Sequential
+    residual: nn.Sequential
+
     def __init__(self, skip: nn.Module, residual: nn.Sequential):
-        super().__init__(nn.Sequential(*residual[:2], skip), residual)
+        super().__init__(nn.Sequential(*list(residual)[:2], skip), residual)
 
     def forward(self, x: Tensor) -> Tensor:
         # Once: in training, batch norm would otherwise count each batch twice.
         x = self.skip[:2](x)
         return self.skip[2:](x) + self.residual[2:](x)
+
+
+class SharedStart(ResidualModule):
+    """A residual module whose two routes begin with the same layers, `start`."""
+
+    def __init__(self, start: nn.Module, skip: nn.Module, residual: nn.Module):
+        super().__init__(nn.Sequential(start, skip), nn.Sequential(start, residual))
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Once: dropout would fall differently on the two routes, batch norm count a batch twice.
+        x = self.skip[0](x)
+        return self.skip[1](x) + self.residual[1](x)
 
 
 class PlainLayer(nn.Module):
@@ -73,10 +98,17 @@ class HighwayModule(nn.Module):
 
 
 class Network(nn.Module):
-    """A stem, modules applied one after the other (`blocks`), a head: images (B, C, H, W) in,
-    logits (B, classes) out."""
+    """A stem, modules applied one after the other (`blocks`), a head.
 
-    def __init__(self, stem: nn.Module, blocks: list[nn.Module], head: nn.Module):
+    Images (B, C, H, W) in, logits (B, classes) out; or whatever the stem takes and the head
+    returns.
+
+    >>> network = Network(nn.Identity(), [nn.ReLU(), nn.ReLU()], nn.Flatten())
+    >>> network(torch.zeros(2, 3, 4, 4)).shape, len(network.blocks)
+    (torch.Size([2, 48]), 2)
+    """
+
+    def __init__(self, stem: nn.Module, blocks: Iterable[nn.Module], head: nn.Module):
         super().__init__()
         self.stem = stem
         self.blocks = nn.ModuleList(blocks)
@@ -88,8 +120,14 @@ class Network(nn.Module):
             x = block(x)
         return self.head(x)
 
-    def with_blocks(self, blocks: list[nn.Module]) -> "Network":
-        """The same stem, head and mode around other blocks; weights are shared, not copied."""
+    def with_blocks(self, blocks: Iterable[nn.Module]) -> Self:
+        """A network of the same type, stem, head and mode around other blocks; weights are shared,
+        not copied.
+
+        >>> network = ResidualNetwork(nn.Identity(), [nn.ReLU(), nn.Tanh()], nn.Identity())
+        >>> network.with_blocks(network.blocks[:1])(torch.tensor([-1.0, 1.0]))
+        tensor([0., 1.])
+        """
         view = type(self)(self.stem, blocks, self.head)
         # train() would also reach into the shared modules; the view only takes over the flag.
         view.training = self.training
@@ -102,20 +140,28 @@ class ResidualNetwork(Network):
 
 class Subsample(nn.Module):
     """Parameter-free shortcut at downsampling ("option A", He et al. 2015): every second pixel,
-    zeros for the new channels."""
+    zeros for the new channels.  (B, C, H, W) in, (B, C + new_channels, H / 2, W / 2) out.
+
+    >>> Subsample(2)(torch.ones(1, 1, 4, 4)).shape
+    torch.Size([1, 3, 2, 2])
+    """
 
     def __init__(self, new_channels: int):
         super().__init__()
         self.new_channels = new_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        # (B, C, H, W) -> (B, C + new, H/2, W/2).  The mean over one pixel is that pixel; slicing
-        # would hand back gradients that have lost the layout with channels last.
+        # The mean over one pixel is that pixel; slicing would hand back gradients that have lost
+        # the layout with channels last.
         return F.pad(F.avg_pool2d(x, 1, stride=2), (0, 0, 0, 0, 0, self.new_channels))
 
 
 class Scaled(nn.Module):
-    """`factor` times what `module` returns."""
+    """`factor` times what `module` returns.
+
+    >>> Scaled(nn.ReLU(), 0.5)(torch.tensor([4.0]))
+    tensor([2.])
+    """
 
     def __init__(self, module: nn.Module, factor: float):
         super().__init__()
@@ -128,19 +174,32 @@ class Scaled(nn.Module):
 
 def scale_residuals(network: ResidualNetwork, factors: list[float]) -> ResidualNetwork:
     """A view whose i-th residual is multiplied by factors[i]: the test-time rule of stochastic
-    depth (Huang et al. 2016).  ValueError unless there is one factor a module."""
+    depth (Huang et al. 2016).
+
+    ValueError unless there is one factor a module; TypeError for a module that is not residual,
+    such as one deleted before.
+
+    >>> module = ResidualModule(nn.Identity(), nn.ReLU())
+    >>> network = ResidualNetwork(nn.Identity(), [module], nn.Identity())
+    >>> scale_residuals(network, [0.5])(torch.ones(1, 1))
+    tensor([[1.5000]])
+    """
     if len(factors) != len(network.blocks):
         raise ValueError(f"{len(factors)} factors for {len(network.blocks)} modules")
-    return network.with_blocks(
-        [
-            ResidualModule(block.skip, Scaled(block.residual, factor))
-            for block, factor in zip(network.blocks, factors, strict=True)
-        ]
-    )
+    scaled = []
+    for i, (block, factor) in enumerate(zip(network.blocks, factors, strict=True)):
+        if not isinstance(block, ResidualModule):
+            raise TypeError(f"module {i} is a {type(block).__name__}: expected a ResidualModule")
+        scaled.append(ResidualModule(block.skip, Scaled(block.residual, factor)))
+    return network.with_blocks(scaled)
 
 
 def is_a(kind: type[nn.Module], module: nn.Module) -> bool:
-    """Whether `module` computes what `kind` does: no forward of its own, nothing hooked to it."""
+    """Whether `module` computes what `kind` does: no forward of its own, nothing hooked to it.
+
+    >>> is_a(nn.ReLU, nn.ReLU()), is_a(nn.ReLU, nn.GELU())
+    (True, False)
+    """
     forward = module._forward_hooks or module._forward_pre_hooks
     hooked = forward or module._backward_hooks or module._backward_pre_hooks
     return isinstance(module, kind) and type(module).forward is kind.forward and not hooked

@@ -12,8 +12,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from helpers.gradients import check_rows, grouped, longest_of, norms
-from helpers.linearised import SCALE, Linearised, exactly, joined
+from helpers.exactness import exactly, finite
+from helpers.gradients import norms
+from helpers.groups import check_first, check_rows, grouped, longest_of
+from helpers.linearised import Linearised, joined
+from helpers.losses import SCALE, Loss, cross_entropy
 from helpers.network import ResidualNetwork
 
 
@@ -26,16 +29,25 @@ def mean_squares(
     max_length: int | None = None,
     at_image: bool = False,
     progress: Callable[..., None] | None = None,
+    loss: Loss = cross_entropy,
 ) -> tuple[Tensor, Tensor]:
     """The sum over all paths of length k of ||g_p||^2, mean over the images, and standard error.
 
     Both (K,), K as in `gradients.by_length`.  Divided by C(n, k), the mean square of a path's norm.
     There are `draws` passes an image on average, shared out by `allocate`.  `progress` is called
     with the passes done and all of them.
+
+    >>> from helpers import models
+    >>> network = models.build("resnet", seed=0, depth=8, in_channels=1).eval()
+    >>> x, y = torch.ones(2, 1, 8, 8), torch.tensor([0, 1])
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> sums, errors = mean_squares(network, x, y, draws=4, generator=generator)
+    >>> sums.shape, bool((errors[[0, 3]] < 1e-3 * sums[[0, 3]]).all())  # One path has no spread.
+    (torch.Size([4]), True)
     """
-    rows = allocate(network, images, labels, draws)
+    rows = allocate(network, images, labels, draws, loss)
     squares = squared_norms(
-        network, images, labels, rows, generator, max_length, at_image, progress
+        network, images, labels, rows, generator, max_length, at_image, progress, loss
     )
     if joined(network):
         # A draw is one choice of signs for all images.
@@ -48,13 +60,24 @@ def mean_squares(
     return means.mean(0), (spread / counts).sum(0).sqrt() / len(images)
 
 
-def allocate(network: ResidualNetwork, images: Tensor, labels: Tensor, draws: int) -> Tensor:
+def allocate(
+    network: ResidualNetwork,
+    images: Tensor,
+    labels: Tensor,
+    draws: int,
+    loss: Loss = cross_entropy,
+) -> Tensor:
     """Which image each of draws x B passes is for, in ascending order: (draws * B,).
 
     Two for each image, the others in proportion to the square of the gradient above the last
     module, which every path starts with: what arrives grows with it, and so does the spread of a
     draw (Neyman's allocation).  Most go to the few images that are misclassified.  In train mode,
     which joins the images, all get the same.  Raises ValueError for fewer than 2 draws.
+
+    >>> from helpers import models
+    >>> network = models.build("resnet", seed=0, depth=8, in_channels=1).eval()
+    >>> allocate(network, torch.ones(2, 1, 8, 8), torch.tensor([0, 1]), draws=2)
+    tensor([0, 0, 1, 1])
     """
     if draws < 2:
         raise ValueError(f"{draws} draws: expected at least 2, to know their spread")
@@ -63,8 +86,9 @@ def allocate(network: ResidualNetwork, images: Tensor, labels: Tensor, draws: in
         return every.repeat(draws)
     with exactly(network):
         parts = grouped(network, images, labels, 32)
-        tops = [Linearised(network, images[rows], labels[rows]).g.cpu().double() for rows in parts]
-    size = norms(torch.cat(tops), tops[0].dim() - 1) ** 2
+        of_groups = [Linearised(network, images[rows], labels[rows], loss=loss) for rows in parts]
+        top = torch.cat([at.g.cpu().double() for at in of_groups])
+    size = finite(norms(top, top.dim() - 1) ** 2)
     share = size.cumsum(0) / size.sum() if size.any() else every.add(1) / len(images)
     # Rounded as a running total, so that the sum is right.
     more = (share * (draws - 2) * len(images)).round().long().diff(prepend=torch.zeros(1).long())
@@ -80,12 +104,20 @@ def squared_norms(
     max_length: int | None = None,
     at_image: bool = False,
     progress: Callable[..., None] | None = None,
+    loss: Loss = cross_entropy,
 ) -> Tensor:
     """Unbiased estimates of the sum over all paths of length k of ||g_p||^2: (S, K).
 
     `rows`: (S,), the image that each pass is for; each has signs of its own.  In train mode, which
     joins the images, `rows` is all of them in order, once or more times, with one choice of signs
     for each time.  K as in `gradients.by_length`.  `progress` is called with the passes done and S.
+
+    >>> from helpers import models
+    >>> network = models.build("resnet", seed=0, depth=8, in_channels=1).eval()
+    >>> x, y = torch.ones(2, 1, 8, 8), torch.tensor([0, 1])
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> squared_norms(network, x, y, torch.tensor([1, 1, 0]), generator, max_length=1).shape
+    torch.Size([3, 3])
     """
     longest, n, count = longest_of(network, max_length), len(network.blocks), len(images)
     groups = grouped(network, images, labels, 32)
@@ -95,10 +127,13 @@ def squared_norms(
         raise ValueError("passes for single images need eval mode: batch statistics join them")
     columns = len(rows) // count if together else len(rows)
     signs = (torch.randint(2, (n, columns), generator=generator) * 2 - 1).to(images)
-    found, done = torch.empty(len(rows), longest + 1 + (longest < n), dtype=torch.float64), 0
+    done = 0
     with exactly(network):
+        found = torch.empty(len(rows), longest + 1 + (longest < n), dtype=torch.float64)
+        if not together:
+            check_first(network, images, labels, at_image, loss)
         for group in groups:
-            at = Linearised(network, images[group], labels[group], at_image)
+            at = Linearised(network, images[group], labels[group], at_image, loss)
             mine = ((rows >= group.start) & (rows < group.stop)).nonzero().squeeze(1)
             for part in mine.split(count if together else 16) if len(mine) else ():
                 of_part = signs[:, done // count, None] if together else signs[:, part]
@@ -108,4 +143,4 @@ def squared_norms(
                 done += len(part)
                 if progress:
                     progress(done, len(rows))
-    return found
+    return finite(found)

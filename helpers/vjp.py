@@ -1,105 +1,33 @@
 """Transposed Jacobians: how a module carries gradients back from its output to its input.
 
-With the activations held, the way back is linear.  Through most layers it is a convolution or a
-product with a diagonal: a ReLU is a mask of zeros and ones, batch norm in eval mode a factor a
-channel.  Those know no other image, so any stack of gradients goes through in one call.  Every
-other layer goes through automatic differentiation, one gradient at a time.
+With the activations held, the way back is linear.  Through most layers it is a convolution, a
+product with a matrix or one with a diagonal: a ReLU is a mask of zeros and ones, batch norm in eval
+mode a factor a channel.  Those know no other image, so any stack of gradients goes through in one
+call.  Every other layer goes through automatic differentiation, one gradient at a time.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from helpers.layouts import layout
 from helpers.network import Scaled, Subsample, is_a
+from helpers.steps import (
+    Automatic,
+    Convolution,
+    Convolutional,
+    Diagonal,
+    Product,
+    Spread,
+    Step,
+    Zero,
+)
 
-
-class Diagonal:
-    """The product with `factor`, (B or 1, C, H, W) or a number; `own` if it may overwrite g."""
-
-    def __init__(self, factor: Tensor, own: bool = False):
-        self.factor, self.own = factor, own
-
-    def __call__(self, g: Tensor) -> Tensor:
-        return g.mul_(self.factor) if self.own else g * self.factor
-
-    def at(self, rows: Tensor) -> "Diagonal":
-        """The same for images `rows`."""
-        shared = self.factor.dim() == 0 or len(self.factor) == 1
-        return self if shared else Diagonal(take_rows(self.factor, rows), self.own)
-
-
-class ForAll:
-    """A step that is the same for every image."""
-
-    def at(self, rows: Tensor) -> "ForAll":
-        """The same."""
-        return self
-
-
-class Convolution(ForAll):
-    """The transposed convolution, from the shape of y to that of x."""
-
-    def __init__(self, layer: nn.Conv2d, x: Tensor, y: Tensor):
-        self.weight = layer.weight.detach().to(memory_format=torch.channels_last)
-        geometry = zip(
-            x.shape[2:], y.shape[2:], layer.kernel_size, layer.stride, layer.padding,
-            layer.dilation, strict=True,
-        )  # fmt: skip
-        # A stride may have left some of the last pixels unseen.
-        unseen = [
-            before - ((after - 1) * stride - 2 * padding + dilation * (kernel - 1) + 1)
-            for before, after, kernel, stride, padding, dilation in geometry
-        ]
-        self.options = layer.stride, layer.padding, unseen, layer.groups, layer.dilation
-
-    def __call__(self, g: Tensor) -> Tensor:
-        back = F.conv_transpose2d(g.flatten(0, -4), self.weight, None, *self.options)
-        return back.unflatten(0, g.shape[:-3])
-
-
-class Spread(ForAll):
-    """Every second pixel's gradient back to its place: the transposed `Subsample`."""
-
-    def __init__(self, x: Tensor):
-        self.shape = x.shape[1:]
-
-    def __call__(self, g: Tensor) -> Tensor:
-        flat = g.flatten(0, -4)
-        layout = {"memory_format": torch.channels_last}
-        back = torch.empty(len(flat), *self.shape, dtype=g.dtype, device=g.device, **layout).zero_()
-        back[:, :, ::2, ::2] = flat[:, : self.shape[0]]
-        return back.unflatten(0, g.shape[:-3])
-
-
-class Automatic:
-    """Any layer, by automatic differentiation at its inputs x for all images."""
-
-    def __init__(self, layer: nn.Module, x: Tensor):
-        self.layer = layer
-        with torch.enable_grad():
-            self.x = x.detach().requires_grad_()
-            # A copy, because some layers work in place.
-            self.y = layer(self.x.clone())
-
-    def __call__(self, g: Tensor) -> Tensor:
-        options = {"retain_graph": True, "materialize_grads": True}
-        stack = g.reshape(-1, *self.y.shape)
-        back = [torch.autograd.grad(self.y, self.x, each, **options)[0] for each in stack]
-        return torch.stack(back).reshape(*g.shape[: g.dim() - self.y.dim()], *self.x.shape)
-
-    def at(self, rows: Tensor) -> "Automatic":
-        """The same for images `rows`."""
-        return Automatic(self.layer, self.x.detach()[rows])
-
-
-class Zero(ForAll):
-    """No way back: a constant, as the residual of a deleted module is."""
-
-    def __init__(self, x: Tensor):
-        self.shape = x.shape[1:]
-
-    def __call__(self, g: Tensor) -> Tensor:
-        return g.new_zeros(*g.shape[: g.dim() - len(self.shape)], *self.shape)
+# The output of a layer and the steps back.
+Linear = tuple[Tensor, list[Step]]
 
 
 class Pullback:
@@ -109,7 +37,7 @@ class Pullback:
     the B images at which the module was linearised.
     """
 
-    def __init__(self, steps: list):
+    def __init__(self, steps: list[Step]):
         self.steps = merged(steps)
 
     @property
@@ -138,66 +66,114 @@ class Pullback:
         target.addcmul_(g, last.factor if signs is None else last.factor * signs)
 
 
-def merged(steps: list) -> list:
+def merged(steps: list[Step]) -> list[Step]:
     """The same steps, neighbouring diagonals multiplied into one."""
-    out = []
+    out: list[Step] = []
     for step in steps:
         if isinstance(step, Diagonal):
             factor = step.factor
-            if out and isinstance(out[-1], Diagonal):
-                factor = out.pop().factor * factor
+            if out and isinstance(before := out[-1], Diagonal):
+                factor = before.factor * factor
+                out.pop()
             # What an earlier step has made, nobody else holds.
             step = Diagonal(factor, own=bool(out))
         out.append(step)
     return out
 
 
-@torch.no_grad()
 def linearise(module: nn.Module, x: Tensor) -> tuple[Tensor, Pullback]:
-    """What `module` returns for x, (B, ...), and its transposed Jacobian there."""
-    y, steps = forward(module, x)
+    """What `module` returns for x, (B, ...), and its transposed Jacobian there.
+
+    Where x requires gradients and they are enabled, the output also leads back to x by automatic
+    differentiation; its graph is to be retained, for layers that have no rule here share it.
+
+    >>> y, back = linearise(nn.ReLU(), torch.tensor([[-1.0, 2.0]]))
+    >>> back(torch.tensor([[5.0, 6.0]]))
+    tensor([[0., 6.]])
+    """
+    with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
+        y, steps = forward(module, x)
     return y, Pullback(steps)
 
 
-def forward(module: nn.Module, x: Tensor) -> tuple[Tensor, list]:
-    """The output and the steps back."""
-    if is_a(nn.Identity, module) or (is_a(nn.Dropout, module) and not module.training):
-        return x, []
-    if is_a(nn.Sequential, module):
-        steps = []
-        for part in module:
-            x, new = forward(part, x)
-            steps = new + steps
-        return x, steps
-    if is_a(Scaled, module):
-        y, steps = forward(module.module, x)
-        return y * module.factor, [Diagonal(y.new_tensor(module.factor)), *steps]
-    if is_a(Subsample, module):
-        return module(x), [Spread(x)]
-    if is_a(nn.ReLU, module):
-        y = F.relu(x)
-        return y, [Diagonal((y > 0).to(y.dtype, memory_format=layout(y)))]
-    if is_a(nn.BatchNorm2d, module) and not module.training and module.track_running_stats:
-        factor = (module.running_var + module.eps).rsqrt()
-        factor = factor * module.weight if module.affine else factor
-        return module(x), [Diagonal(factor[None, :, None, None])]
-    if is_a(nn.Conv2d, module) and module.padding_mode == "zeros" and type(module.padding) is tuple:
-        y = module(x)
-        return y, [Convolution(module, x, y)]
+def forward(module: nn.Module, x: Tensor) -> Linear:
+    """By the rule for this kind of layer, else by automatic differentiation."""
+    for kind, rule in RULES.items():
+        if is_a(kind, module) and (known := rule(module, x)) is not None:
+            return known
     layer = Automatic(module, x)
-    return layer.y.detach(), [layer if layer.y.requires_grad else Zero(x)]
+    back: Step = layer if layer.y.requires_grad else Zero(x)
+    return layer.y if x.requires_grad else layer.y.detach(), [back]
 
 
-def layout(x: Tensor) -> torch.memory_format:
-    """Channels last, where there are channels: convolutions are fastest so."""
-    return torch.channels_last if x.dim() == 4 else torch.contiguous_format
+def identity(module: nn.Identity, x: Tensor) -> Linear:
+    """Nothing to do."""
+    return x, []
 
 
-def take_rows(x: Tensor, rows: Tensor) -> Tensor:
-    """x[rows], in the layout of x."""
-    if x.dim() != 4:
-        return x[rows.to(x.device)]
-    last = x.permute(0, 2, 3, 1)
-    # Whole rows of memory, where channels are last: faster than pixel by pixel.
-    taken = last.flatten(1).index_select(0, rows.to(x.device))
-    return taken.unflatten(1, last.shape[1:]).permute(0, 3, 1, 2)
+def dropout(module: nn.Dropout, x: Tensor) -> Linear | None:
+    """Nothing to do in eval mode."""
+    return None if module.training else (x, [])
+
+
+def sequence(module: nn.Sequential, x: Tensor) -> Linear:
+    """One part after the other, and back."""
+    steps: list[Step] = []
+    for part in module:
+        x, new = forward(part, x)
+        steps = new + steps
+    return x, steps
+
+
+def scaled(module: Scaled, x: Tensor) -> Linear:
+    """The factor, then the steps of what is scaled."""
+    y, steps = forward(module.module, x)
+    return y * module.factor, [Diagonal(y.new_tensor(module.factor)), *steps]
+
+
+def subsample(module: Subsample, x: Tensor) -> Linear:
+    """Back to every second pixel."""
+    return module(x), [Spread(x)]
+
+
+def relu(module: nn.ReLU, x: Tensor) -> Linear:
+    """A mask."""
+    y = F.relu(x)
+    return y, [Diagonal((y > 0).to(y.dtype, memory_format=layout(y)))]
+
+
+def batch_norm(module: _BatchNorm, x: Tensor) -> Linear | None:
+    """A factor a channel, where the statistics are not the images'."""
+    if module.training or module.running_var is None:
+        return None
+    factor = (module.running_var + module.eps).rsqrt()
+    factor = factor * module.weight.detach() if module.affine else factor
+    return module(x), [Diagonal(factor.reshape(1, -1, *[1] * (x.dim() - 2)))]
+
+
+def linear(module: nn.Linear, x: Tensor) -> Linear:
+    """The product with the weights."""
+    return module(x), [Product(module.weight)]
+
+
+def convolution(module: Convolutional, x: Tensor) -> Linear | None:
+    """The transposed convolution, for zeros around the image."""
+    if module.padding_mode != "zeros" or type(module.padding) is not tuple:
+        return None
+    y = module(x)
+    return y, [Convolution(module, x, y)]
+
+
+RULES: dict[type[nn.Module], Callable[..., Linear | None]] = {
+    nn.Identity: identity,
+    nn.Dropout: dropout,
+    nn.Sequential: sequence,
+    Scaled: scaled,
+    Subsample: subsample,
+    nn.ReLU: relu,
+    _BatchNorm: batch_norm,
+    nn.Linear: linear,
+    nn.Conv1d: convolution,
+    nn.Conv2d: convolution,
+    nn.Conv3d: convolution,
+}

@@ -183,7 +183,7 @@ squares, error = mean_squares(
     network, images, labels, n_signed, generator,
     at_image=at_image, progress=Progress("signed passes"),
 )
-counts = torch.tensor([float(c) for c in combinatorics.lengths(n)], dtype=torch.float64)
+counts = torch.tensor([float(c) for c in combinatorics.counts_by_length(n)], dtype=torch.float64)
 rms = (squares / counts).sqrt()
 signed = store.row(
     **common,
@@ -324,7 +324,7 @@ if row := claims.example(recorded, "by_length", **claims.FULL | {"batch_statisti
 # %%
 measured = ({"recorded": ("", there)} if there else {}) | {"here": ("~", here)}
 for where, (mark, (_, single, together)) in measured.items():
-    count = combinatorics.lengths(len(together["squares"]) - 1)
+    count = combinatorics.counts_by_length(len(together["squares"]) - 1)
     for k in (k for k in (1, 2, 3, 5, 8, 12, 17, 25) if k < len(count)):
         ratio = together["squares"][k] / single["sum_of_squares"][k]
         print(f"{where}, length {k:2}: coherence {mark}{ratio:.3g} of at most {count[k]:.3g}")

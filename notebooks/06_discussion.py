@@ -112,7 +112,7 @@ both = {"live": shares.tolist()} | ({"recorded": shown["value"]["shares"]} if sh
 tables = {}
 for name, weights in both.items():
     length = len(weights) - 1
-    ways = {"all paths, by count": combinatorics.shares(length), "paths by share of gradient": weights}
+    ways = {"all paths, by count": combinatorics.length_shares(length), "paths by share of gradient": weights}
     counts = range(min(length, 20) + 1)
     tables[name] = {way: [combinatorics.surviving(length, d, w) for d in counts] for way, w in ways.items()}
 

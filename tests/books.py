@@ -38,9 +38,14 @@ def new_book(project: Path, pages: dict[str, str], execute: str = "cache") -> Pa
     return project
 
 
-def build(project: Path) -> str:
-    """Build the book as the project's own is built; what the build said."""
+def attempt(project: Path) -> subprocess.CompletedProcess:
+    """Build the book as the project's own is built, however that ends."""
     command = [Path(sys.executable).with_name("jupyter-book"), "build", "book", "-W", "-n"]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True)
+    return subprocess.run(command, cwd=project, capture_output=True, text=True)
+
+
+def build(project: Path) -> str:
+    """Build the book; what the build said."""
+    done = attempt(project)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr

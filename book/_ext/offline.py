@@ -36,15 +36,27 @@ def use_own_copies(app, config):
     config.nb_ipywidgets_js = {f"npm/{script}": {} for script in WIDGETS}
 
 
-def search_without_excerpts(app, page, template, context, doctree):
-    """Found pages opened as files are listed without excerpts: a script may not read files."""
+# Found pages opened as files are listed without excerpts: a script may not read files.  In an
+# excerpt nothing draws a formula: a short one is shown by its letters, any other left out.
+EXCERPTS = r"""
+DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY &&= location.protocol != "file:";
+document.addEventListener("DOMContentLoaded", () => {
+  const text = Search.htmlToText;
+  Search.htmlToText = (html, anchor) => text(html, anchor)
+    .replace(/\\\[[^]*?\\\]/g, "")
+    .replace(/\\\(([^]*?)\\\)/g, (_, formula) => formula.includes("\\") ? "…" : formula);
+});
+"""
+
+
+def help_search(app, page, template, context, doctree):
+    """Give the search page the script above."""
     if page == "search":
-        excerpts = "DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY"
-        app.add_js_file(None, body=f"{excerpts} &&= location.protocol != 'file:';")
+        app.add_js_file(None, body=EXCERPTS)
 
 
 def setup(app):
     """Called by Sphinx."""
     app.connect("config-inited", use_own_copies)
-    app.connect("html-page-context", search_without_excerpts)
+    app.connect("html-page-context", help_search)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,16 +1,14 @@
 """Sphinx extension: what a published site has beyond its pages.
 
-Launch buttons, the sitemap and the cards that other sites show for a link need public addresses.
-All of them follow from the address of the repository: `repository: url:` in _config.yml, or that
-of the repository in which a workflow on GitHub builds the book.  Without either they are left out.
+Launch buttons, the sitemap, canonical addresses and the cards that other sites show for a link
+(about.py) need public addresses.  All of them follow from the address of the repository:
+`repository: url:` in _config.yml, or that of the repository in which a workflow on GitHub builds
+the book.  Without either they are left out.
 """
 
 import os
 from html import escape
 from pathlib import Path
-from textwrap import shorten
-
-from docutils import nodes
 
 
 def find_address(app, config):
@@ -37,30 +35,8 @@ def make_buttons_work(app, page, template, context, doctree):
             button["url"] = button["url"].replace(f"/blob/{branch}/", "/blob/colab/")
 
 
-def describe(app, page, template, context, doctree):
-    """Tags by which search engines and other sites show a page: its first words, and the card."""
-    paragraph = next(iter(doctree.findall(nodes.paragraph)), None) if doctree else None
-    if paragraph is None:
-        return
-    about = shorten(paragraph.astext(), 200, placeholder=" …")
-    tags = {"description": about}
-    if app.config.html_baseurl:
-        tags |= {
-            "og:type": "article",
-            "og:site_name": app.config.html_title,
-            "og:title": app.env.titles[page].astext(),
-            "og:description": about,
-            "og:url": context["pageurl"],
-            "og:image": f"{app.config.html_baseurl}_static/card.png",
-            "twitter:card": "summary_large_image",
-        }
-    for name, content in tags.items():
-        key = "property" if name.startswith("og:") else "name"
-        context["metatags"] += f'\n    <meta {key}="{name}" content="{escape(content)}" />'
-
-
 def write_sitemap(app, exception):
-    """The list of pages for search engines."""
+    """The list of pages for search engines: all of them, also when few were built anew."""
     base = app.config.html_baseurl
     if exception or not base:
         return
@@ -77,7 +53,6 @@ def write_sitemap(app, exception):
 def setup(app):
     """Called by Sphinx."""
     app.connect("config-inited", find_address)
-    app.connect("html-page-context", describe)
     # After the theme (501) has made the buttons.
     app.connect("html-page-context", make_buttons_work, priority=502)
     app.connect("build-finished", write_sitemap)

@@ -69,7 +69,7 @@ def provenance(rows: list[dict]) -> str:
     for r in last.values():
         commits.setdefault(r["code"]["commit"], []).append(r)
     return "<br>".join(
-        f"{', '.join(r['experiment'].removeprefix(PREFIX) for r in found)}: "
+        f"{'; '.join(r['experiment'].removeprefix(PREFIX) for r in found)}: "
         f"{found[0]['config']['repeats']} repeats, {found[0]['config']['threads']} threads, torch "
         f"{found[0]['versions']['torch']}; {store.provenance(found[0]).partition(' of ')[2]}"
         for found in commits.values()

@@ -78,6 +78,12 @@ FAULTS = """async rules => {
     return found.violations.filter(v => ["serious", "critical"].includes(v.impact))
         .map(v => [v.id, v.nodes.map(n => n.target.join(" "))]);
 }"""
+# What a finger cannot hit: controls, not links in running text.
+SMALL = """() => [...document.querySelectorAll("a, button, summary, input, [role=slider]")]
+    .filter(e => e.matches(".headerlink, .figure-files a") || !e.closest("p, li, td, dd, dt, pre"))
+    .filter(e => !e.closest(".skip-link"))
+    .map(e => [e.outerHTML.slice(0, 80), e.getBoundingClientRect()])
+    .filter(([, box]) => box.width && Math.min(box.width, box.height) < 24)"""
 # Wider than the window: the page scrolls sideways.
 OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
@@ -151,7 +157,8 @@ def seen(opened):
             page.emulate_media(color_scheme="dark")
             found["dark"] = page.evaluate(FAULTS, ["color-contrast"])
         page.set_viewport_size({"width": 380, "height": 800})
-        found |= {"overflow": page.evaluate(OVERFLOW), "faults": faults}
+        found |= {"overflow": page.evaluate(OVERFLOW), "small": page.evaluate(SMALL)}
+        found["faults"] = faults
         page.close()
         return found
 
@@ -278,6 +285,11 @@ def test_nothing_is_wider_than_a_phone(seen, page):
     assert seen("file", page)["overflow"] <= 0
 
 
+@every_page
+def test_what_is_tapped_is_large_enough(seen, page):
+    assert seen("file", page)["small"] == []
+
+
 @cache
 def soup(page: Path) -> BeautifulSoup:
     """A page, read without a browser."""
@@ -308,6 +320,18 @@ def test_search_finds_effective_paths(opened, way):
     page.close()
     assert any("05_effective_paths" in link for link in links[:5]), links
     assert faults == []
+
+
+def test_excerpts_of_found_pages_hold_no_raw_formulas(opened):
+    page, faults = opened("http", "search.html?q=paths")
+    page.wait_for_selector("#search-results ul.search li p.context")
+    page.wait_for_timeout(1000)
+    excerpts = page.eval_on_selector_all(
+        "#search-results p.context", "all => all.map(p => p.textContent)"
+    )
+    page.close()
+    assert len(excerpts) > 5 and faults == []
+    assert [found for text in excerpts for found in RAW_LATEX.findall(text)] == []
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="needs axe-core: `npm ci --prefix book`")

@@ -87,6 +87,14 @@ def test_the_first_page_is_a_summary():
         assert f"{count} {verdict}" in page(NAMES[0]).get_text()
 
 
+@pytest.mark.parametrize("name", NAMES if BUILT else [])
+def test_a_page_is_described(name):
+    """In a sentence or two, of its own, without what a formula looks like before it is drawn."""
+    (tag,) = page(name).find_all("meta", attrs={"name": "description"})
+    words = tag["content"]
+    assert 50 <= len(words) <= 220 and not re.search(r"\\[a-z]|\$|\{", words), words
+
+
 def test_every_source_can_be_looked_up():
     entries = page("bibliography").find_all("div", class_="citation")
     assert len(entries) > 10

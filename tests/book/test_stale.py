@@ -53,6 +53,13 @@ def test_the_digest_changes_with_each_watched_file(project, name):
     assert stale.digest(project) != before
 
 
+@pytest.mark.parametrize("name", ["_ext/new.py", "_static/new.css", "_templates/new.html"])
+def test_what_makes_pages_is_watched_too(project, name):
+    before = stale.digest(project, stale.TOOLS)
+    (project / "book" / name).write_text("")
+    assert stale.digest(project, stale.TOOLS) != before
+
+
 def test_the_digest_tells_names_apart(project):
     before = stale.digest(project)
     (project / "helpers/models.py").rename(project / "helpers/paths.py")

@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from helpers import combinatorics, gradients, lesions
-from helpers.linearised import SCALE, Linearised
+from helpers.linearised import Linearised
+from helpers.losses import SCALE
 from helpers.network import ResidualModule, ResidualNetwork, scale_residuals
 from tests.toys import Times, symmetric, toy
 
@@ -264,8 +265,10 @@ def test_routing_leaves_the_forward_pass_bit_identical(four, images, labels, gen
     gradients.by_length(four, images, labels, max_length=1)
     gradients.whole(four, images, labels)
     handle.remove()
-    assert len(reached) == 4
-    assert all(torch.equal(x, reached[0]) for x in reached)
+    # The first image once more, alone, to be checked.
+    (checked,) = (x for x in reached if len(x) == 1)
+    assert len(reached) == 5 and torch.allclose(checked, reached[0][:1], rtol=1e-12)
+    assert all(torch.equal(x, reached[0]) for x in reached if len(x) == 4)
 
 
 def test_gradients_at_the_image_need_no_gradient_there(four, images, labels):

@@ -1,13 +1,15 @@
 """Lesions: what is left computes what it should, and the network stays as it is."""
 
-from itertools import pairwise
+from collections import Counter
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
 import torch
+from scipy.stats import chisquare, kendalltau
 from torch import nn
 
-from helpers import lesions, models
+from helpers import lesions, models, sweep
 from helpers.network import ResidualModule, ResidualNetwork
 
 N = 54
@@ -58,11 +60,17 @@ def test_a_lesion_of_a_lesion(new_network, images):
     assert torch.equal(twice(images), lesions.delete(network, [1])(images))
 
 
-@pytest.mark.parametrize("module", [-1, 6, 54])
-def test_a_module_outside_the_network(new_network, untouched, module):
+@pytest.mark.parametrize("module", [1, 3])
+def test_a_module_deleted_before(new_network, untouched, module):
+    """Deleted again, it would be no lesion; what is left of it can change places."""
     network = new_network()
-    with untouched(network), pytest.raises(IndexError, match=f"module {module}: expected 0 to 5"):
-        lesions.delete(network, [0, module])
+    once = lesions.delete(network, [module])
+    with untouched(network), pytest.raises(ValueError, match=f"module {module} is a .*before"):
+        lesions.delete(once, [0, module])
+    assert lesions.downsampling(once) == lesions.downsampling(network) == [2, 4]
+    assert lesions.stages(once) == lesions.stages(network)
+    moved = lesions.reorder(once, [1, 0, 2, 3, 4, 5])
+    assert moved.blocks[0] is once.blocks[1]
 
 
 def test_reorder(new_network, images, untouched):
@@ -134,7 +142,7 @@ def test_layers_that_keep_the_shape_do_so_in_a_row():
     blocks = [ResidualModule(skip, nn.Identity()) for skip in skips]
     network = ResidualNetwork(nn.Identity(), blocks, nn.Identity())
     assert lesions.downsampling(network) == [3]
-    assert lesions.stages(network) == [[0], [4]]
+    assert lesions.stages(network) == [[0], [1], [2], [4]]
 
 
 def test_random_lesions(new_network, generator, untouched):
@@ -164,6 +172,74 @@ def test_the_same_seed_gives_the_same_lesions(new_network):
 def test_more_lesions_than_modules(new_network, generator):
     with pytest.raises(ValueError, match="number of modules 8: expected 0 to 7"):
         lesions.random_lesions(new_network(depth=20), [8], 1, generator, [3, 6])
+
+
+def test_no_draws(new_network, generator):
+    network = new_network(depth=20)
+    for draws in (0, -1):
+        for draw in (
+            lambda draws=draws: lesions.random_lesions(network, [1], draws, generator),
+            lambda draws=draws: lesions.nested_lesions(network, 1, draws, generator),
+        ):
+            with pytest.raises(ValueError, match=f"{draws} draws: expected at least 1"):
+                draw()
+    with pytest.raises(ValueError, match="-1 swaps"):
+        lesions.swapped(network, -1, generator)
+
+
+@pytest.mark.usefixtures("no_global_draws")
+def test_nested_lesions(new_network, generator, untouched):
+    """Of each order, the first k modules are a set drawn uniformly, for every k."""
+    network = new_network(depth=20)
+    with untouched(network):
+        orders = lesions.nested_lesions(network, 4, 3000, generator, spared={3, 6})
+    assert len(orders) == 3000 and all(type(i) is int for order in orders for i in order)
+    free = [0, 1, 2, 4, 5, 7, 8]
+    for k in range(1, 5):
+        counts = Counter(frozenset(order[:k]) for order in orders)
+        assert set(counts) == {frozenset(few) for few in combinations(free, k)}
+        assert chisquare(list(counts.values())).pvalue > 0.01
+    # All orders are alike, not only the sets: 7 * 6 beginnings.
+    firsts = Counter(tuple(order[:2]) for order in orders)
+    assert len(firsts) == 42 and chisquare(list(firsts.values())).pvalue > 0.01
+
+
+def test_nested_deletions(new_network, images, generator):
+    """The k-th views are without the first k modules: each without one more than the one before."""
+    network = new_network(depth=20)
+    orders = lesions.nested_lesions(network, 9, 3, generator)
+    views = lesions.nested_deletions(network, orders)
+    assert list(views) == list(range(1, 10))
+    for draw, order in enumerate(orders):
+        left = set(network.blocks)
+        for k in views:
+            left -= {network.blocks[order[k - 1]]}
+            assert set(views[k][draw].blocks) & set(network.blocks) == left
+            assert len(left) == 9 - k
+    found = views[2][1](images)
+    assert torch.equal(found, lesions.delete(network, orders[1][:2])(images))
+
+
+def test_nested_deletions_are_half_the_work(new_network, generator):
+    """What k + 1 deletions share with k is all that is in front of the one added: on average half
+    of what is left.  Independent sets of as many modules share less."""
+    network = new_network(depth=62)
+    orders = lesions.nested_lesions(network, 20, 10, generator)
+    nested = sum(lesions.nested_deletions(network, orders).values(), [])
+    sets = sum(lesions.random_lesions(network, range(1, 21), 10, generator), [])
+    independent = [lesions.delete(network, modules) for modules in sets]
+    one_by_one = sum(30 - k for k in range(1, 21)) * 10
+    half, more = (sweep.prefix_tree(views).size / one_by_one for views in (nested, independent))
+    assert 0.4 < half < 0.56 < 0.65 < more < 1
+
+
+def test_orders_of_removal_that_do_not_fit(new_network, generator):
+    network = new_network(depth=20)
+    with pytest.raises(ValueError, match="number of modules 8: expected 0 to 7"):
+        lesions.nested_lesions(network, 8, 1, generator, spared=[3, 6])
+    for orders in ([], [[1, 2], [3]]):
+        with pytest.raises(ValueError, match="several lengths, or none"):
+            lesions.nested_deletions(network, orders)
 
 
 def test_swaps_stay_within_a_stage(new_network, generator, untouched):
@@ -243,6 +319,61 @@ def test_more_swaps_mean_a_lower_tau(new_network, generator):
         means.append(sum(taus) / len(taus))
     assert means[0] == pytest.approx(1)
     assert all(a > b + 0.03 for a, b in pairwise(means))
+
+
+def test_an_order_of_one_module():
+    with pytest.raises(ValueError, match="1 modules in an order: expected at least 2"):
+        lesions.kendall_tau([0])
+
+
+def test_the_lowest_tau(new_network):
+    """Stages of 18, 17 and 17 modules: 153 + 136 + 136 of 1,431 pairs can be out of order."""
+    network = new_network(depth=110)
+    assert lesions.lowest_tau(network) == pytest.approx(1 - 2 * 425 / 1431, rel=1e-12)
+    order = [*range(17, -1, -1), 18, *range(35, 18, -1), 36, *range(53, 36, -1)]
+    lesions.reorder(network, order)
+    assert lesions.kendall_tau(order) == pytest.approx(lesions.lowest_tau(network), rel=1e-12)
+
+
+@pytest.mark.usefixtures("no_global_draws")
+@pytest.mark.parametrize("lowest", [None, 0.8])
+def test_orders_over_tau(new_network, generator, untouched, lowest):
+    """Taus in even steps, each within one pair's share of its target, by scipy's own count."""
+    network = new_network(depth=110)
+    with untouched(network):
+        orders = lesions.orders_over_tau(network, 30, generator, lowest)
+    last = 1 - 2 * 425 / 1431 if lowest is None else lowest
+    taus = [kendalltau(range(54), order).statistic for order in orders]
+    assert np.abs(np.array(taus) - np.linspace(1, last, 30)).max() <= 1 / 1431 + 1e-12
+    assert orders[0] == list(range(54))
+    for order in orders:
+        assert all(type(i) is int for i in order)
+        lesions.reorder(network, order)
+    if lowest is None:
+        assert orders[-1] == [*range(17, -1, -1), 18, *range(35, 18, -1), 36, *range(53, 36, -1)]
+
+
+def test_orders_of_one_tau_are_drawn_uniformly(new_network, generator):
+    """Of 36 pairs, two out of order, in stages of 3, 2 and 2 modules: from one stage 2, or from
+    two stages 1 each: 2 + (2 + 2 + 1) orders."""
+    network = new_network(depth=20)
+    # As far down as two pairs take tau.
+    draws = [lesions.orders_over_tau(network, 2, generator, 1 - 4 / 36) for _ in range(420)]
+    counts = Counter(tuple(last) for _, last in draws)
+    assert len(counts) == 7
+    assert chisquare(list(counts.values())).pvalue > 0.01
+
+
+def test_taus_that_cannot_be_reached(new_network, generator):
+    network = new_network(depth=110)
+    for lowest in (0.40, -1, 1.01, float("nan")):
+        with pytest.raises(ValueError, match=f"lowest tau {lowest}: expected 0.406 .* to 1"):
+            lesions.orders_over_tau(network, 3, generator, lowest)
+    with pytest.raises(ValueError, match="1 orders: expected at least 2"):
+        lesions.orders_over_tau(network, 1, generator)
+    assert lesions.orders_over_tau(network, 2, generator, 1) == [list(range(54))] * 2
+    with pytest.raises(ValueError, match="nothing can be swapped"):
+        lesions.orders_over_tau(new_network(depth=8), 2, generator)
 
 
 @pytest.mark.parametrize("training", [True, False])

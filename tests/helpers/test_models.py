@@ -115,6 +115,9 @@ def test_scale_residuals():
     assert network(torch.tensor(1.0)) == 2 * 3
     with pytest.raises(ValueError, match="1 factors for 2 modules"):
         scale_residuals(network, [0.5])
+    deleted = network.with_blocks([network.blocks[0], nn.Identity()])
+    with pytest.raises(TypeError, match="module 1 is a Identity: expected a ResidualModule"):
+        scale_residuals(deleted, [0.5, 0.25])
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -211,7 +214,7 @@ def test_shared_pre_activation(new_network, images):
     opening = [i for i, b in enumerate(network.blocks) if type(b) is SharedPreActivation]
     assert opening == [0, 3, 6]
     assert lesions.downsampling(network) == [3, 6]
-    assert lesions.stages(network) == [[1, 2], [4, 5], [7, 8]]
+    assert lesions.stages(network) == [[0], [1, 2], [4, 5], [7, 8]]
     plain = new_network(depth=20)
     assert parameters(network) == parameters(plain), "nothing is added"
     x = network.stem(images)

@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from helpers import combinatorics, gradients, signed
-from helpers.linearised import SCALE, Linearised
+from helpers.linearised import Linearised
+from helpers.losses import SCALE
 from helpers.network import ResidualModule, ResidualNetwork
 from tests.toys import symmetric, toy
 

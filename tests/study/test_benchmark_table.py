@@ -57,7 +57,7 @@ def test_provenance():
     """A line for each commit, which names what was measured at it."""
     elsewhere = [row("bench step", FAST) | {"code": {"commit": "f" * 40, "dirty": False}}]
     first, second = benchmarks.provenance(ROWS + elsewhere).split("<br>")
-    assert first.startswith("exact, batches, exact cut, exactness, memory")
+    assert first.startswith("exact; batches; exact cut; exactness; memory")
     assert "5 repeats, 2 threads, torch " in first and "step" not in first
     assert second.startswith("step: 5 repeats") and "commit ffffffffff" in second
 
