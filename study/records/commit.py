@@ -69,7 +69,8 @@ def digest(*names: str) -> str:
         path = ROOT / f"{name.replace('.', '/')}.py"
         tree = ast.parse(path.read_text(encoding="utf8"))
         for node in ast.walk(tree):
-            if isinstance(body := getattr(node, "body", None), list):
+            body = getattr(node, "body", None)
+            if isinstance(body, list):
                 body[:] = [s for s in body if not is_docstring(s)]
         found.update(ast.dump(tree).encode())
     return found.hexdigest()
