@@ -23,7 +23,7 @@ def first_cell(address: str) -> dict:
     source = [
         "# Colab opens a notebook alone; this fetches the rest of the book.\n",
         f"!git clone --quiet --depth 1 {address}\n",
-        f"%cd {folder}/notebooks\n",
+        f"%cd {folder}\n",
         f"%pip install --quiet {' '.join(pins)}",
     ]
     return {

@@ -4,9 +4,12 @@ Both return a copy; the network is not changed.
 """
 
 from copy import deepcopy
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
+
+N = TypeVar("N", bound=nn.Module)
 
 
 def norms(network: nn.Module) -> list[nn.BatchNorm2d]:
@@ -22,7 +25,7 @@ def norms(network: nn.Module) -> list[nn.BatchNorm2d]:
 
 
 @torch.no_grad()
-def with_statistics_of(network: nn.Module, images: Tensor, batch_size: int = 128) -> nn.Module:
+def with_statistics_of(network: N, images: Tensor, batch_size: int = 128) -> N:
     """A copy in eval mode whose means and variances are those of `images`, with all modules active.
 
     `images`: normalised, (N, C, H, W); the statistics are the average over their whole batches.
@@ -50,7 +53,7 @@ def with_statistics_of(network: nn.Module, images: Tensor, batch_size: int = 128
 
 
 @torch.no_grad()
-def with_scales_of(network: nn.Module, other: nn.Module) -> nn.Module:
+def with_scales_of(network: N, other: nn.Module) -> N:
     """A copy whose batch norms multiply by the learned scales of `other`, a network of the same
     architecture (ValueError otherwise: the names and shapes of all weights decide); everything
     else stays.

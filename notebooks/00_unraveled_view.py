@@ -39,22 +39,18 @@
 # These are questions of arithmetic. A small untrained network can answer them, in a few seconds and to the last digits of double precision.
 
 # %% tags=["remove-cell"]
-import sys
-from pathlib import Path
+from importlib.util import find_spec
 
-root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "helpers/__init__.py").is_file())
-sys.path.insert(0, str(root))
+assert find_spec("study"), "This notebook needs its repository: clone and install it as the README says, then open it there."
 
 import matplotlib.pyplot as plt
 import torch
-from IPython.display import Markdown
 from torch import nn
 
 from helpers import combinatorics, gradients, lesions, models
 from helpers.network import HighwayModule, ResidualModule, ResidualNetwork
-from study import claims, data, figures, notebook
-from study.figures import drawings
-from study.figures.sliders import picture, slider
+from study import data, notebook
+from study.figures import drawings, state_sliders
 
 # %% tags=["parameters"]
 # Parameters of this chapter
@@ -65,7 +61,7 @@ image: int = 0  # index of the digit that is the input, 0 to 63
 seed: int = 0  # seed of the random weights
 
 # %% tags=["remove-cell"]
-notebook.check(In)  # noqa: F821
+chapter = notebook.begin(In, n_modules=(2, 4), deleted=(1, n_modules), image=(0, 63))  # noqa: F821
 
 # %% [markdown]
 # ## The picture
@@ -73,9 +69,7 @@ notebook.check(In)  # noqa: F821
 # {numref}`fig-unraveled` is the paper's Figure 1, drawn by code. At the top is Equation {eq}`eq-residual-module`: every module with its way around it. Below is the last line of Equation {eq}`eq-unrolled` as a tree. The boxes that carry the same label are one module with one set of weights, drawn once for every place in which it stands in the formula.
 
 # %% mystnb={"figure": {"caption": "A residual network in both views (Figure 1 of the paper). (a) As it is usually drawn. (b) Unraveled: one branch for every path, labelled with its code, whose first digit belongs to f1. Circles are additions; boxes of one colour and label share their weights. Of two branches that meet, the upper one skipped the module, the lower one entered it.", "name": "fig-unraveled"}, "image": {"alt": "Two drawings of one residual network. Top: modules f1, f2, ... in a row, each with a skip connection over it and an addition after it. Bottom: the same network as a tree; from the input y0 one branch for every binary code, joined in pairs by additions, with copies of the modules on the lower branch of each pair."}}
-plt.rcParams.update(figures.STYLE)
-size, ratios = (6.6, 2.1 + 0.55 * 2**n_modules), [2, 2**n_modules]
-figure, (top, bottom) = plt.subplots(2, figsize=size, height_ratios=ratios)
+figure, (top, bottom) = drawings.canvas(2, 2**n_modules)
 drawings.chain(top, n_modules).set_title("(a) as it is usually drawn")
 drawings.unraveled(bottom, n_modules).set_title("(b) unraveled")
 plt.show()
@@ -185,7 +179,7 @@ for k, (count, found) in enumerate(zip(combinatorics.counts_by_length(n_modules)
 # {numref}`fig-path` follows the path of the parameter `code` through both views. Below it is the path's share in the gradient: the part of it that points along the whole, $\langle g_b, g \rangle / \langle g, g \rangle$ with $g_b$ the term of path $b$ and $g$ the sum of all. Shares add up to 1, and one is negative where its path points against the whole.
 
 # %% mystnb={"figure": {"caption": "One path in both views. The thick line enters a module where its code has a 1 and takes the skip connection where it has a 0; in (b) it begins at the branch that carries the code. A path of another code is drawn by changing one parameter.", "name": "fig-path"}, "image": {"alt": "The same two drawings of a residual network with one path drawn as a thick blue line from input to output: through the boxes of the modules that the code enters, around those that it skips. All else is thin and grey."}}
-figure, (top, bottom) = plt.subplots(2, figsize=size, height_ratios=ratios)
+figure, (top, bottom) = drawings.canvas(2, 2**n_modules)
 drawings.chain(top, n_modules, code).set_title(f"(a) path {code}")
 drawings.unraveled(bottom, n_modules, code).set_title("(b) the same path, unraveled")
 plt.show()
@@ -200,18 +194,7 @@ print(f"all {len(share)} shares add up to 1: {abs(sum(share) - 1) < 1e-12}")
 # The slider goes through all codes.
 
 # %% tags=["hide-input"]
-pictures = {}
-for row, part in zip(every.tolist(), share, strict=True):
-    name = "".join(str(int(enters)) for enters in row)
-    figure, (top, bottom) = plt.subplots(2, figsize=size, height_ratios=ratios)
-    drawings.chain(top, n_modules, name)
-    drawings.unraveled(bottom, n_modules, name)
-    inside = ", ".join(f"f{i}" for i, enters in enumerate(row, 1) if enters) or "no module"
-    around = ", ".join(f"f{i}" for i, enters in enumerate(row, 1) if not enters) or "none"
-    alt = f"Both views with one path drawn thick: it enters {inside} and goes around {around}."
-    says = f"path {name}: length {sum(row)}, {100 * part:.1f} % of the gradient"
-    pictures[name] = picture(figure, alt, says)
-slider("path", pictures, start=code)
+state_sliders.by_path(every.int().tolist(), share, start=code)
 
 # %% [markdown]
 # ## Deleting a module
@@ -219,7 +202,7 @@ slider("path", pictures, start=code)
 # To delete module $d$ is to keep its skip connection and drop its residual: $y_d = y_{d-1}$, hence $J_d = 0$. In Equation {eq}`eq-path-sum` every term with $b_d = 1$ vanishes, and that is half of them. A plain network has a single path, the one through all its layers {cite:p}`simonyan2014vgg`, and that one goes through the deleted layer. (What is left in the layer's place is the identity, so that data still flows, but along a path that the network never had.) {numref}`fig-deleted` draws both, as Figure 2 of the paper does.
 
 # %% mystnb={"figure": {"caption": "Deleting a module (Figure 2 of the paper). (a) In a residual network the half of the paths that enter the module is gone (dotted), the other half still connects input and output. (b) A plain network has one path, and it is cut.", "name": "fig-deleted"}, "image": {"alt": "Top: the unraveled residual network with every copy of one module crossed out; the half of the branches that lead into it is dotted and grey, the other half is intact. Bottom: a plain chain of modules without skip connections; one is crossed out and the whole chain is dotted and grey."}}
-figure, (top, bottom) = plt.subplots(2, figsize=size, height_ratios=[0.8 * 2**n_modules, 1])
+figure, (top, bottom) = drawings.canvas(2**n_modules, 1.25)
 drawings.unraveled(top, n_modules, deleted=deleted - 1).set_title("(a) residual network")
 drawings.feed_forward(bottom, n_modules, deleted=deleted - 1).set_title("(b) plain network")
 plt.show()
@@ -278,7 +261,7 @@ for name, fs in {"without batch norm": relu_only, "batch norm first": residuals}
 # ## Verdicts
 
 # %% tags=["hide-input"]
-Markdown(claims.report(["A1", "A10", "A11"], [], []))
+chapter.verdicts("A1", "A10", "A11")
 
 # %% [markdown]
 # ## Try it

@@ -18,8 +18,8 @@
 #
 # Deleting a module removes paths. Putting modules in another order is stranger: it removes paths and
 # puts in their place new ones that the network never saw in training, with a late transformation
-# before an early one. The paper {cite}`veit2016residual` (Section 4.3) swaps $k$ random pairs of
-# modules in a trained network, leaves out the downsampling modules, and swaps only what fits.
+# before an early one. The paper {cite}`veit2016residual` (Section 4.3) swaps random pairs of modules in
+# a trained network, leaves out the downsampling modules, and swaps only what fits.
 #
 # How far an order is from the original is measured by Kendall's rank correlation
 # {cite}`kendall1938new`: of all pairs of modules, the share that kept their order minus the share
@@ -30,29 +30,19 @@
 # It is 1 for the original order and falls as modules move. We take it over all $n$ positions.
 
 # %% tags=["remove-cell"]
-import sys
-import time
-from dataclasses import asdict
-from pathlib import Path
+from importlib.util import find_spec
 
-root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "helpers/__init__.py").is_file())
-sys.path.insert(0, str(root))
+assert find_spec("study"), "This notebook needs its repository: clone and install it as the README says, then open it there."
 
 import matplotlib.pyplot as plt
 import numpy as np
-import torch
-from IPython.display import Markdown
 
-from helpers import lesions, sweep
-from helpers.devices import find_device, resolve
+from helpers import lesions
 from helpers.models import resnet
-from study import claims, figures, notebook
+from study import experiments, figures, notebook
 from study.claims.lesions import tau_medians
 from study.data import load
-from study.figures.sliders import picture, slider
-from study.progress import Progress
-from study.records import store
-from study.training import loop
+from study.figures import state_sliders
 from study.training.recipes import reference
 
 # %% tags=["parameters"]
@@ -63,142 +53,100 @@ depth: int = 110  # layers of the resnet, 6m + 2; 110 layers are 54 modules
 iterations: int = 0  # of training; 0: the book's own number for this data set; -1: the paper's
 checkpoint: str = ""  # a trained network's file; empty: the book's, or train one
 image_size: int = 224  # pixels, side of a folder's images
-seed: int = 0  # of the weights, the training order and the swaps below
+seed: int = 0  # of the weights, the training order and the orders below
 n_images: int = 0  # test images; 0: all
-max_swaps: int = 40  # the largest number of swaps; 1, 2, 3, 4 and steps of 4 from there
-n_draws: int = 10  # random orders for each number of swaps (recorded: 50)
+n_orders: int = 130  # random orders, spread evenly over tau (recorded: 1000)
 precision: str = "auto"  # auto, float32 or bfloat16
 runs_dir: str = "runs"  # where checkpoints and rows go, from the root
 
 # %% tags=["remove-cell"]
-notebook.check(In)  # noqa: F821
+chapter = notebook.begin(In)  # noqa: F821
 
 # %% [markdown]
 # ## What fits where
 #
 # Modules with an identity skip connection give back the shape they take. Between two downsampling
 # modules all shapes are the same, so any two modules there can change places. Such a run of modules
-# is a stage.
-
-# %% tags=["nbval-ignore-output"]
-data = load(dataset, image_size=image_size)
-folder, rows_file = root / runs_dir / "checkpoints", root / runs_dir / "results/02_reordering.jsonl"
-config = reference(dataset, iterations, model=model, depth=depth, seed=seed)
-network, path = loop.trained(config, data, folder, checkpoint, progress=Progress(config.label))
+# is a stage. The paper's network has three:
 
 # %%
+network = resnet(110)
 for number, stage in enumerate(lesions.stages(network), 1):
     print(f"stage {number}: modules {stage[0] + 1} to {stage[-1] + 1} can change places")
 print(f"stay where they are: {[i + 1 for i in lesions.downsampling(network)]}")
 
 # %% [markdown]
-# A swap is drawn uniformly from all pairs that fit. One order of each size shows how slowly $\tau$
-# falls: a swap of neighbours changes one pair of $n(n-1)/2$, a swap across a stage many more.
+# Modules that stay within their stage keep most pairs in order, so $\tau$ falls slowly. It is lowest
+# where each stage is turned around as a whole, and seven pairs in ten are still in order then:
 
 # %%
-generator = torch.Generator().manual_seed(seed)
-for swaps in (1, 4, 16, 40):
-    order = lesions.swapped(network, swaps, generator)
-    print(f"{swaps:2} swaps: tau {lesions.kendall_tau(order):.3f}")
+print(f"tau with every stage reversed: {lesions.lowest_tau(network):.3f}")
+
+# %% [markdown]
+# The paper swaps random pairs, which leaves most orders near each other. Here the orders are spread
+# evenly over $\tau$, from the original order to the reversed stages, and each is drawn uniformly from
+# all orders of its $\tau$.
 
 # %% [markdown]
 # ## Error and disorder
 #
-# Every order is a view over the same weights, and all of them go through one prefix tree, as in
-# {doc}`01_deletion`.
-
-# %% tags=["nbval-ignore-output"]
-test = data.test.first(n_images or len(data.test.labels)).to(find_device())
-images, labels = data.normalise(test.images), test.labels
-sizes = [k for k in (1, 2, 3, *range(4, max_swaps + 1, 4)) if k <= max_swaps]
-swaps = [k for k in sizes for _ in range(n_draws)]
-begin, generator = time.monotonic(), torch.Generator().manual_seed(seed)
-orders = [lesions.swapped(network, k, generator) for k in swaps]
-variants = [network] + [lesions.reorder(network, order) for order in orders]
-intact, *errors = sweep.errors(
-    variants, images, labels, precision=precision, progress=Progress("reorderings")
-)
-
-# %% tags=["hide-input"]
-tau = [lesions.kendall_tau(order) for order in orders]
-row = store.row(
-    **loop.subject(config, data, path),
-    experiment="reordering",
-    data_checksum=test.checksum,
-    config=asdict(config)
-    | {"test_precision": resolve(images.device, precision), "images": len(labels)},
-    seed=seed,
-    seconds=time.monotonic() - begin,
-    samples=len(orders),
-    value={"swaps": swaps, "tau": tau, "errors": errors, "intact": intact},
-)
-store.append(rows_file, row)
-
-# %%
-edges, medians = tau_medians(np.array(tau), np.array(errors))
-print(f"{len(orders)} orders, intact error ~{100 * intact:.1f} %")
-for edge, median in list(zip(edges, medians, strict=True))[::-1]:
-    print(f"tau {edge:.2f} to {edge + 0.05:.2f}: median error ~{100 * median:.1f} %")
-
-# %% [markdown]
 # {numref}`fig-reordering` is the paper's Figure 5b, with the intact network at the left and disorder
 # growing to the right. "Smooth" would be a rising band without a cliff. Where the dots spread widely
 # at one $\tau$, it matters less how many pairs are out of order than which.
 
-# %% mystnb={"image": {"alt": "Test error of reordered networks against Kendall's tau, one dot for each order, with a line through the medians of bins. The tau axis runs from 1, the original order, at the left to lower values at the right."}, "figure": {"name": "fig-reordering", "caption": "Test error of networks with modules swapped within their stages, against Kendall's tau of the order (the paper's Figure 5b). Above: recorded, 110 layers on CIFAR-10. Below: measured on this machine, on the data set named above."}}
-recorded = store.read(root / "book/results")
-tables = None
-if shown := claims.example(recorded, "reordering", **claims.FULL):
-    value = shown["value"]
-    tables = value, *tau_medians(np.array(value["tau"]), np.array(value["errors"]))
-fig, axes = figures.both(figures.reordering, tables, (row["value"], edges, medians))
+# %% mystnb={"image": {"alt": "Test error of reordered networks against Kendall's tau, one dot for each order, with a line through the medians of bins. The tau axis runs from 1, the original order, at the left to lower values at the right."}, "figure": {"name": "fig-reordering", "caption": "Test error of networks with modules in another order within their stages, against Kendall's tau of the order (the paper's Figure 5b). Recorded: 110 layers on CIFAR-10."}}
+shown = chapter.find("reordering")
+values = notebook.values(*shown)
+tables = values and (values[0], *tau_medians(values[0]["tau"], values[0]["errors"]))
+figures.one(figures.reordering, tables)
+plt.show()
+
+# %% [markdown]
+# ### It runs here
+#
+# The same experiment on this machine, by default with a small network trained on digits. Every order
+# is a view over the same weights, and all of them are tested together, as in {doc}`01_deletion`.
+
+# %% tags=["nbval-ignore-output"]
+data = load(dataset, image_size=image_size)
+config = reference(dataset, iterations, model=model, depth=depth, seed=seed)
+subject = chapter.trained(config, data, checkpoint)
+test = data.test.first(n_images or len(data.test.labels))
+here = experiments.reordering(subject, test, n_orders, seed, precision)
+chapter.keep(here)
+
+# %%
+value = here["value"]
+edges, medians = tau_medians(value["tau"], value["errors"])
+print(f"{n_orders} orders, tau down to {min(value['tau']):.3f}: intact error ~{100 * value['intact']:.1f} %,")
+print(f"~{100 * np.median(value['errors']):.1f} % at the median, ~{100 * max(value['errors']):.1f} % at most")
+
+# %% mystnb={"image": {"width": "60%", "alt": "The same plot for the small network of this machine."}, "figure": {"name": "fig-reordering-here", "caption": "As above, measured on this machine on the data set named there."}}
+figures.one(figures.reordering, (value, edges, medians))
 plt.show()
 
 # %% tags=["remove-input"]
-Markdown(claims.sources([shown], [row]))
+chapter.sources(*shown, here)
 
 # %% [markdown]
-# ### Order by order
+# ## Order by order
 #
-# The slider goes from the original order to disorder: for each number of swaps, the draw of middling
-# error. Its picture shows which module stands where, and where its error lies among all. The orders
-# follow from the seed in the row; that they are the same ones, their $\tau$ tells:
-
-# %%
-told, net = (shown, resnet(shown["config"]["depth"])) if shown else (row, network)
-table, generator = told["value"], torch.Generator().manual_seed(told["seed"])
-orders = [lesions.swapped(net, k, generator) for k in table["swaps"]]
-same = [lesions.kendall_tau(order) for order in orders] == table["tau"]
-print(f"{len(orders)} orders drawn again, each tau is that of the row: {same}")
+# The slider goes from the original order to disorder. Of a dozen groups of orders with similar $\tau$ it
+# shows the one whose error is in the middle: which module stands where, and where its error lies among
+# all.
 
 # %% tags=["hide-input"]
-bins = tau_medians(np.array(table["tau"]), np.array(table["errors"]))
-drawn = list(zip(table["errors"], table["tau"], orders, table["swaps"], strict=True))
-chosen = [(table["intact"], 1.0, list(range(len(net.blocks))), 0)]
-for k in dict.fromkeys(table["swaps"]):
-    draws = sorted(draw for draw in drawn if draw[3] == k)
-    chosen.append(draws[len(draws) // 2])
-pictures = {}
-for error, tau, order, k in sorted(chosen, key=lambda draw: -draw[1]):
-    fig = figures.after_reordering(table, *bins, order, tau, error)
-    moved = sum(i != module for i, module in enumerate(order))
-    alt = f"Module against position: {moved} of {len(order)} modules have left the diagonal. Below, the"
-    alt += f" errors of all orders against tau, a ring at tau {tau:.3f} and {100 * error:.1f} percent."
-    says = f"{claims.rows.several(k, 'swap')}, {moved} modules moved, tau {tau:.3f}: error {100 * error:.1f} %"
-    pictures[f"{tau:.3f}"] = picture(fig, alt, says)
-slider("Kendall's tau", pictures)
-
-# %% tags=["remove-input"]
-Markdown(claims.sources([shown], [] if shown else [row]))
+value = notebook.first_with("orders", *shown, here)["value"]
+state_sliders.by_order(value, *tau_medians(value["tau"], value["errors"]))
 
 # %% [markdown]
-# ## Verdicts
+# ## Verdict
 #
-# *Recorded* is judged from the reference rows of this book, 110 layers on CIFAR-10; *here* from the
-# row above, where the rule is an indication and no more.
+# By the rule that was fixed before any result was seen, applied to the recorded results: 110 layers on
+# CIFAR-10.
 
 # %% tags=["hide-input"]
-Markdown(claims.report(["B8"], recorded, [row]))
+chapter.verdicts("B8")
 
 # %% [markdown]
 # ## Try it

@@ -28,17 +28,14 @@
 # Figures 6a and 7).
 
 # %% tags=["remove-cell"]
-import sys
-from pathlib import Path
+from importlib.util import find_spec
 
-root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "helpers/__init__.py").is_file())
-sys.path.insert(0, str(root))
+assert find_spec("study"), "This notebook needs its repository: clone and install it as the README says, then open it there."
 
 import matplotlib.pyplot as plt
-from IPython.display import Markdown
 
 from helpers import combinatorics
-from study import claims, figures, notebook
+from study import figures, notebook
 
 # %% tags=["parameters"]
 # Parameters of this chapter: papermill sets any of them with -p
@@ -48,12 +45,14 @@ longest: int = 17  # modules, the longest effective path
 n_active: int = 23  # modules active in each training step of Section 5's retraining
 
 # %% tags=["remove-cell"]
-notebook.check(In)  # noqa: F821
+modules = {"n_modules": (1, 500), "n_active": (1, n_modules)}
+chapter = notebook.begin(In, **modules, shortest=(0, longest), longest=(0, n_modules))  # noqa: F821
+effective = range(shortest, longest + 1)
 
 # %% [markdown]
 # ## Most paths are of middling length
 #
-# The exact counts, and how sharply they gather around the middle:
+# The exact counts, and how closely they gather around the middle:
 
 # %%
 n, shares = n_modules, combinatorics.length_shares(n_modules)
@@ -77,7 +76,8 @@ figures.path_lengths(ax, shares, bands)
 plt.show()
 
 # %% [markdown]
-# In {numref}`fig-path-lengths` the effective paths of Section 5 are hardly to be seen. That is the
+# The *effective paths* are those that the paper finds to carry almost all of the gradient: in its
+# network, paths of 5 to 17 modules. In {numref}`fig-path-lengths` they can hardly be seen. That is the
 # paper's surprise: if they carry almost all of the gradient, then almost all paths carry almost none.
 # Whether they do is the question of {doc}`04_path_gradients`.
 #
@@ -104,13 +104,13 @@ for d, left in remaining.items():
 
 # %% mystnb={"image": {"alt": "Percentage of paths remaining against path length after deleting 1, 10 and 20 modules. The more modules are deleted, the faster the curve falls with length; the range of effective paths is shaded."}, "figure": {"name": "fig-remaining", "caption": "Fraction of the paths of each length that remains after 1, 10 and 20 modules are deleted (the paper's Figure 7, Eq 8). Shaded: the effective paths. Exact."}}
 fig, (ax,) = figures.canvas()
-figures.remaining_paths(ax, remaining, (shortest, longest))
+figures.remaining_paths(ax, remaining, effective)
 plt.show()
 
 # %% [markdown]
 # Deletion takes long paths first, as {numref}`fig-remaining` shows, and the paper concludes that after
-# ten deletions "many" of the effective paths are still valid. As a share it is few, since the effective
-# band holds many more long paths than short ones, and the long ones go:
+# ten deletions "many" of the effective paths are still valid. As a share of them it is very few: the
+# effective band holds many more long paths than short ones, and the long ones go.
 
 # %%
 for d in remaining:
@@ -128,7 +128,7 @@ for d in remaining:
 # %%
 m, top = n_active, min(longest, n_active)
 print(f"{m} modules: mean length {combinatorics.mean_length(m):g}")
-print(f"within {shortest} to {longest}: {100 * combinatorics.share_between(m, shortest, top):.2f} %")
+print(f"within {shortest} to {longest}: {100 * combinatorics.share_between(m, min(shortest, m), top):.2f} %")
 print(f"longer than {longest}: {100 * (1 - combinatorics.share_between(m, 0, top)):.2f} %")
 
 # %% [markdown]
@@ -138,7 +138,7 @@ print(f"longer than {longest}: {100 * (1 - combinatorics.share_between(m, 0, top
 # way and its number or its wording does not hold.
 
 # %% tags=["hide-input"]
-Markdown(claims.report([f"A{i}" for i in (2, 3, 4, 5, 6, 7, 8, 9, 12)], [], []))
+chapter.verdicts("A2", "A3", "A4", "A5", "A6", "A7", "A8", "A9", "A12")
 
 # %% [markdown]
 # ## Try it

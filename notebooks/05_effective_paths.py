@@ -25,35 +25,30 @@
 # significant difference.
 #
 # It is a relative of stochastic depth {cite}`huang2016stochastic`, which drops modules independently
-# and seldom the early ones. Here the number is fixed and every subset of that size is as likely.
+# and seldom the early ones. Here the number is fixed, and every subset of that size is as likely.
 #
 # A test uses all modules. One that was active in a fraction $m/n$ of the steps is then present all
 # the time, so its residual is multiplied by that fraction, as stochastic depth does. The paper leaves
 # this open; both ways are shown below.
 
 # %% tags=["remove-cell"]
-import sys
-import time
-from dataclasses import asdict, replace
-from pathlib import Path
+from importlib.util import find_spec
 
-root = next(p for p in [Path.cwd(), *Path.cwd().parents] if (p / "helpers/__init__.py").is_file())
-sys.path.insert(0, str(root))
+assert find_spec("study"), "This notebook needs its repository: clone and install it as the README says, then open it there."
+
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import numpy as np
 from IPython.display import Markdown
 
-from helpers import batchnorm, sweep
-from helpers.devices import find_device, resolve
-from study import claims, figures, notebook
+from helpers import combinatorics
+from study import claims, experiments, figures, notebook
 from study.claims.rows import matching
 from study.claims.training import by_length_of_training, compared, welch
 from study.data import load
-from study.progress import Progress
-from study.records import store
 from study.text import summary
-from study.training import checkpoints, loop
+from study.text.paired import paired
 from study.training.recipes import reference
 
 # %% tags=["parameters"]
@@ -70,77 +65,24 @@ precision: str = "auto"  # of the test: auto, float32 or bfloat16
 runs_dir: str = "runs"  # where checkpoints and rows go, from the root
 
 # %% tags=["remove-cell"]
-notebook.check(In)  # noqa: F821
+chapter = notebook.begin(In, n_active=(0, (depth - 2) // 2))  # noqa: F821
 
 # %% [markdown]
 # ## Two kinds of training
-#
+
+# %% tags=["remove-input"]
+chapter.told(summary.training)
+
+# %% [markdown]
 # Both kinds share everything else: recipe, initial weights, order of the images, and number of steps.
 # A step on a part of the modules costs that part only, since the others are not computed. It also
 # trains that part only: in the same number of steps each module gets $m/n$ of the updates, which a
-# training as long as the paper's forgives more easily than the short one on this page.
+# training as long as the paper's forgives more easily than a short one.
 
-# %%
-data = load(dataset, image_size=image_size)
-n = (depth - 2) // 2
-m = n_active or round(n * 23 / 54)
-seeds = range(first_seed, first_seed + n_seeds)
-full = [reference(dataset, iterations, depth=depth, seed=seed) for seed in seeds]
-part = [replace(config, active=m) for config in full]
-print(f"{n} modules, {m} active in a step: 2^{m} of 2^{n} paths, mean length {m / 2:g}")
-print(f"{full[0].iterations} steps of {full[0].batch_size} images, {len(full)} seeds each")
-
-# %% tags=["nbval-ignore-output"]
-folder, rows_file = root / runs_dir / "checkpoints", root / runs_dir / "results/05_effective.jsonl"
-files = {
-    config: loop.trained(config, data, folder, progress=Progress(config.label))[1]
-    for config in full + part
-}
-
-# %% [markdown]
-# ## The test
-#
-# All networks see the same test images, so that their mistakes can be compared image by image.
-
-# %%
-test = data.test.to(find_device())
-images, labels = data.normalise(test.images), test.labels
-live = []
-for config, file in files.items():
-    network = loop.load(config, data, file)
-    (predicted,) = sweep.predictions([network], images, precision=precision)
-    wrong = (predicted != labels.cpu()).nonzero().flatten().tolist()
-    row = store.row(
-        **loop.subject(config, data, file),
-        experiment="training",
-        data_checksum=test.checksum,
-        config=asdict(config) | {"test_precision": resolve(images.device, precision)},
-        seed=config.seed,
-        seconds=checkpoints.read(file)[1]["seconds"],
-        samples=len(labels),
-        value={"error": len(wrong) / len(labels), "wrong": wrong, "modules": n},
-    )
-    live.append(row)
-
-# %%
-errors = np.array([row["value"]["error"] for row in live]).reshape(2, -1)
-names = [f"all {n} modules", f"{m} of {n} modules"]
-for name, values in zip(names, errors, strict=True):
-    listed = ", ".join(f"~{100 * v:.2f}" for v in values)
-    print(f"trained on {name}: {listed} % error, mean ~{100 * values.mean():.2f} %")
-
-# %% mystnb={"image": {"alt": "Test errors of networks trained on all modules, left, and on a part of the modules, right; a dot for each seed, a line joining the two networks of a seed, and a bar at the mean."}, "figure": {"name": "fig-effective", "caption": "Test error after training on all modules and on a random part of them in each step (Section 5 of the paper). Above: recorded, 110 layers on CIFAR-10. Below: measured on this machine, on the data set named above."}}
-recorded = store.read(root / "book/results")
-groups, shown = compared(recorded, 23)
-here = dict(zip(names, errors.tolist(), strict=True))
-fig, axes = figures.both(figures.training_errors, (groups,) if groups else None, (here,))
+# %% mystnb={"image": {"alt": "Test errors of networks trained on all modules, left, and on a part of the modules, right; a dot for each seed, a line joining the two networks of a seed, and a bar at the mean."}, "figure": {"name": "fig-effective", "caption": "Test error after training on all modules and on a random part of them in each step (Section 5 of the paper). Recorded: 110 layers on CIFAR-10."}}
+groups, shown = compared(chapter.recorded, 23)
+figures.one(figures.training_errors, (groups,) if groups else None)
 plt.show()
-
-# %% tags=["remove-input"]
-Markdown(claims.sources(shown, live))
-
-# %% tags=["remove-input"]
-Markdown(summary.told(summary.training(recorded)))
 
 # %% [markdown]
 # ### Does a longer training close the gap?
@@ -151,7 +93,7 @@ Markdown(summary.told(summary.training(recorded)))
 # of each. Recorded, 110 layers on CIFAR-10, every length of training that both kinds have:
 
 # %% tags=["remove-input"]
-Markdown(by_length_of_training(recorded, 23))
+Markdown(by_length_of_training(chapter.recorded, 23))
 
 # %% [markdown]
 # ## Is there a difference?
@@ -161,20 +103,16 @@ Markdown(by_length_of_training(recorded, 23))
 # on the same images: of the images that only one of them gets right, does one get more?
 #
 # A large p-value is no proof of equality. With few seeds only a large difference could show, and
-# where seeds spread widely not even that: then the rule for B12, which was fixed beforehand, may say
-# "reproduced" beside a gap of many points, and the lines of McNemar's test are the ones to read.
+# where seeds spread widely not even that; then the lines of McNemar's test are the ones to read.
 
 # %%
-print(f"Welch's t-test over seeds: p = ~{welch(*errors):.3g}")
-print("Images that one network of a pair gets right:")
-for where, mark, rows in (("recorded", "", shown), ("here", "~", live)):
-    half = len(rows) // 2
-    for all_modules, part_of_them in zip(rows[:half], rows[half:], strict=True):
-        a, b = np.ones((2, all_modules["samples"]), dtype=bool)
-        a[all_modules["value"]["wrong"]], b[part_of_them["value"]["wrong"]] = False, False
-        counts = f"all {mark}{(a & ~b).sum()}, part {mark}{(b & ~a).sum()}"
-        p = f"= {mark}{found:.2g}" if (found := sweep.mcnemar(a, b)) else "< 1e-300"
-        print(f"{where}, seed {all_modules['seed']}: trained on {counts}; McNemar p {p}")
+if groups:
+    print(f"Welch's t-test over seeds: p = {welch(*np.array(list(groups.values()))):.3g}")
+    print("Images that one network of a pair gets right, and the other does not:")
+    print(paired(shown))
+
+# %% tags=["remove-input"]
+chapter.sources(*shown)
 
 # %% [markdown]
 # ## Does the scaling at test time matter?
@@ -183,37 +121,53 @@ for where, mark, rows in (("recorded", "", shown), ("here", "~", live)):
 # each with the batch norms' statistics from training, where a part of the modules was active, or
 # with statistics measured anew on training images with all modules active.
 
-# %% tags=["nbval-ignore-output"]
-some = data.train.first(min(n_statistics, len(data.train.labels))).to(images.device)
-for config, row in zip(part, live[n_seeds:], strict=True):
-    begin = time.monotonic()
-    nets = {
-        "scaled": loop.load(config, data, files[config]),
-        "unscaled": loop.load(replace(config, active=0), data, files[config]),
-    }
-    found = {}
-    for name, net in nets.items():
-        anew = batchnorm.with_statistics_of(net, data.normalise(some.images))
-        for way, variant in ((name, net), (f"{name}, new statistics", anew)):
-            (found[way],) = sweep.errors([variant], images, labels, precision=precision)
-    seconds = time.monotonic() - begin
-    live.append(row | {"experiment": "test_time", "value": found, "seconds": seconds})
-    print(f"seed {config.seed}: " + ", ".join(f"{way} ~{100 * e:.2f} %" for way, e in found.items()))
-store.append(rows_file, *live)
+# %%
+for found in matching(chapter.recorded, "test_time", **claims.FULL | {"active": 23}):
+    ways = ", ".join(f"{way} {100 * error:.2f} %" for way, error in found["value"].items())
+    print(f"{claims.recipe(found)}, seed {found['seed']}: {ways}")
+
+# %% [markdown]
+# ## It runs here
+#
+# The same on this machine, by default with shallow networks on digits. All of them see the same test
+# images. They decide no verdict.
 
 # %%
-for row in matching(recorded, "test_time", **claims.FULL | {"active": 23}):
-    ways = ", ".join(f"{way} {100 * error:.2f} %" for way, error in row["value"].items())
-    print(f"recorded, {claims.rows.recipe(row)}, seed {row['seed']}: {ways}")
+data = load(dataset, image_size=image_size)
+n = (depth - 2) // 2
+m = n_active or round(n * 23 / 54)
+seeds = range(first_seed, first_seed + n_seeds)
+full = [reference(dataset, iterations, depth=depth, seed=seed) for seed in seeds]
+part = [replace(config, active=m) for config in full]
+print(f"{n} modules, {m} active in a step: 2^{m} of 2^{n} paths, mean length {combinatorics.mean_length(m):g}")
+print(f"{full[0].iterations} steps of {full[0].batch_size} images, {len(full)} seeds each")
+
+# %% tags=["nbval-ignore-output"]
+networks = [chapter.trained(config, data) for config in full + part]
+trained = [experiments.training(network, data.test, precision) for network in networks]
+few = data.train.first(min(n_statistics, len(data.train.labels)))
+scaled = [experiments.test_time(network, data.test, few, precision) for network in networks[n_seeds:]]
+chapter.keep(*trained, *scaled)
+
+# %%
+errors = 100 * np.reshape([value["error"] for value in notebook.values(*trained)], (2, -1))
+for name, values in zip((f"all {n}", f"{m} of {n}"), errors, strict=True):
+    listed = ", ".join(f"~{value:.2f}" for value in values)
+    print(f"trained on {name} modules: {listed} % error, mean ~{values.mean():.2f} %")
+unscaled = 100 * np.mean([value["unscaled"] for value in notebook.values(*scaled)])
+print(f"the latter with residuals at full strength: mean ~{unscaled:.2f} %")
+
+# %% tags=["remove-input"]
+chapter.sources(*trained, *scaled)
 
 # %% [markdown]
 # ## Verdicts
 #
-# *Recorded* is judged from the reference rows of this book, 110 layers on CIFAR-10; *here* from the
-# rows above, where the rule is an indication and no more. B1 is a number about CIFAR-10 alone.
+# By rules that were fixed before any result was seen, applied to the recorded results: 110 layers on
+# CIFAR-10. B1 is a number about CIFAR-10 alone.
 
 # %% tags=["hide-input"]
-Markdown(claims.report(["A9", "B1", "B12"], recorded, live))
+chapter.verdicts("A9", "B1", "B12")
 
 # %% [markdown]
 # ## Try it

@@ -1,54 +1,88 @@
-"""The check of a notebook's parameters: a mistyped `-p` name must not go unnoticed."""
+"""What a chapter needs to begin and to end: parameters checked, folders found, rows kept and shown.
 
-import ast
-import difflib
+chapter = notebook.begin(In, n_images=(1, None))
+network = chapter.trained(config, data)
+row = chapter.keep(experiments.deletion(network, test))
+chapter.sources(row)
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from IPython.display import Markdown
+
+from study import claims
+from study.chapter_parameters import check
+from study.data import Dataset
+from study.experiments import Subject
+from study.places import HERE, Places
+from study.records import store
+from study.text import summary
+from study.training.recipes import TrainConfig
 
 
-class ParameterError(ValueError):
-    """A parameter that the notebook does not have, or a value of another type."""
+@dataclass(frozen=True)
+class Chapter:
+    """A notebook that runs: where everything lies, and the rows of the book."""
+
+    places: Places
+    recorded: list[dict]
+
+    def trained(
+        self, config: TrainConfig, data: Dataset, checkpoint: str = "", keep: Sequence[int] = ()
+    ) -> Subject:
+        """The network of a run: from a file, if one is named, from the book, or trained here;
+        `keep`: see `Subject.trained`."""
+        return Subject.trained(config, data, self.places, checkpoint, keep)
+
+    def keep(self, *rows: dict) -> None:
+        """Write rows to this machine's files, one an experiment; of a measurement that is there,
+        the new row takes the place.  OSError where that cannot be done."""
+        for row in rows:
+            store.replace(self.places.runs / "results" / f"{row['experiment']}.jsonl", row)
+
+    def find(self, experiment: str, *kinds: dict) -> list[dict]:
+        """Of each kind of network a recorded row of an experiment, up to the first kind that has
+        none (`claims.examples`)."""
+        return claims.examples(self.recorded, experiment, *kinds or (claims.FULL,))
+
+    def sources(self, *rows: dict) -> Markdown:
+        """Where the numbers of these rows come from: recorded or measured here, by which code."""
+        of_the_book = {id(row) for row in self.recorded}
+        recorded = [row for row in rows if id(row) in of_the_book]
+        here = [row for row in rows if id(row) not in of_the_book]
+        return Markdown(claims.sources(recorded, here))
+
+    def told(self, tell: Callable[[list[dict]], str]) -> Markdown:
+        """The sentence that a function of `study.text.summary` makes of the recorded rows."""
+        return Markdown(summary.told(tell(self.recorded)))
+
+    def verdicts(self, *ids: str) -> Markdown:
+        """What became of these claims, judged from the recorded rows."""
+        return Markdown(claims.report(list(ids), self.recorded))
 
 
-def check(cells: list[str]) -> None:
-    """Compare what papermill injected with what the notebook declares.
+def begin(cells: list[str], **allowed: object) -> Chapter:
+    """Check a chapter's parameters (`chapter_parameters.check`) and find its folders.
 
-    `cells`: the source of the cells run so far, oldest first (IPython's `In`).  The notebook's own
-    cell begins with the comment "# Parameters of this chapter", papermill's with "# Parameters"
-    alone.  Raises ParameterError for an unknown name, or a value whose type is not the default's.
+    `cells`: the source of the cells run so far (IPython's `In`).  Raises ParameterError.
     """
-    declared: dict[str, object] = {}
-    injected: dict[str, object] = {}
-    for cell in cells:
-        first = cell.strip().split("\n")[0].strip()
-        if first.startswith("# Parameters of this chapter"):
-            declared = assignments(cell)
-        elif first == "# Parameters":
-            injected = assignments(cell)
-    for name, value in injected.items():
-        if name not in declared:
-            close = difflib.get_close_matches(name, declared, 1)
-            hint = f", did you mean {close[0]!r}?" if close else ""
-            raise ParameterError(
-                f"unknown parameter {name!r}{hint} (this notebook has {', '.join(declared)})"
-            )
-        default = declared[name]
-        # A whole number is a fine value where the default is a fraction.
-        allowed = (int, float) if isinstance(default, float) else type(default)
-        if not isinstance(value, allowed) or isinstance(value, bool) != isinstance(default, bool):
-            raise ParameterError(
-                f"parameter {name!r} is {value!r}: expected {type(default).__name__}, "
-                f"such as {default!r}"
-            )
+    given = check(cells, **allowed)
+    places = Places(runs_dir=given.get("runs_dir", HERE.runs_dir))
+    return Chapter(places, store.read(places.results))
 
 
-def assignments(cell: str) -> dict[str, object]:
-    """The names that a cell of plain assignments gives literal values to."""
-    found = {}
-    for statement in ast.parse(cell).body:
-        if isinstance(statement, ast.Assign):
-            target, value = statement.targets[0], statement.value
-        elif isinstance(statement, ast.AnnAssign):
-            target, value = statement.target, statement.value
-        else:
-            continue
-        found[target.id] = ast.literal_eval(value)
-    return found
+def first_with(field: str, *rows: dict) -> dict:
+    """The first of the rows whose value has an optional field, which early rows lack.
+
+    ValueError if none has it.
+    """
+    for row in rows:
+        if row["value"].get(field):
+            return row
+    raise ValueError(f"no row has {field!r}: expected one that was measured by the present code")
+
+
+def values(*rows: dict) -> tuple:
+    """The values of rows, which figures draw."""
+    return tuple(row["value"] for row in rows)

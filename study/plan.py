@@ -16,7 +16,7 @@ class Size:
     `main`: iterations of the network that most chapters look at; `others`: of networks that are
     compared with each other, and of the `highway` network (-1: the paper's recipe); test images
     (0: all) for the single deletions in which networks are `compared`, and for `random` deletions
-    and swaps by the hundred.
+    and orders by the hundred.
     """
 
     main: int
@@ -26,7 +26,7 @@ class Size:
     random: int
 
 
-SIZES = {"paper": Size(-1, -1, -1, 0, 0), "short": Size(5850, 1560, 390, 2000, 1000)}
+SIZES = {"paper": Size(-1, -1, -1, 0, 0), "short": Size(5850, 1560, 390, 2000, 2000)}
 SEEDS = 3  # of the networks that are compared, and of the courses of training
 
 
@@ -74,28 +74,28 @@ def chapters(size: Size) -> dict[str, Chapter]:
     """The experiments of the study, by the name of their part."""
     main = {"dataset": "cifar10", "iterations": size.main}
     others = main | {"iterations": size.others}
-    paths = main | {"n_images": 128, "n_samples": 1000, "n_signed": 32}
-    at_image = paths | {"at_image": True, "n_signed": 16}
-    lesions = main | {"n_images_random": size.random, "n_draws": 50}
+    paths = main | {"n_images": 512, "n_images_sampled": 1024, "n_samples": 1000, "n_signed": 8}
+    at_image = paths | {"at_image": True, "n_signed": 4}
+    lesions = main | {"n_images_random": size.random, "n_draws": 200}
     spared = lesions | {"n_images": 1, "with_plain": False, "spare_downsampling": True}
     # Single deletions and nothing else.
     single = {"n_images": size.compared, "max_deleted": 1, "n_draws": 1, "n_images_random": 1}
     alone = others | single | {"with_plain": False}
     bare = others | single | {"plain_model": "vgg15-plain"}
-    swaps = main | {"n_images": size.random, "n_draws": 50}
+    orders = main | {"n_images": size.random, "n_orders": 1000}
     deep = others | {"depth": 110}
     # Stochastic depth is compared with a network that, trained as long as the main one, is the main
     # one: then `deletion` records it.
     is_main = size.others == size.main
     discussed = ({"survival": 0.5}, {"model": "highway"}) if is_main else ({},)
     one, several = ("deletion",), ("random_deletions",)
-    gradients = ("by_length", "sampled_norms", "signed_norms")
+    gradients = ("by_length", "by_module", "sampled_norms", "signed_norms")
     found = {
         "gradients": Chapter("04_path_gradients", paths, gradients),
         "deletion": Chapter(
             "01_deletion", lesions | {"plain_iterations": size.others}, one + several
         ),
-        "reordering": Chapter("02_reordering", swaps, ("reordering",)),
+        "reordering": Chapter("02_reordering", orders, ("reordering",)),
         "dynamics": Chapter("07_dynamics", deep | {"n_images": 64}, ("dynamics", "scaling")),
         "discussion": Chapter(
             "06_discussion",

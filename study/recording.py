@@ -91,8 +91,7 @@ def record(name: str, part: Callable[[Places], list[dict]], places: Places) -> i
     rows = part(places)
     if not rows:
         raise RuntimeError(f"part {name} left no rows to record")
-    lines = "".join(json.dumps(r, sort_keys=True, allow_nan=False) + "\n" for r in rows)
-    files.replace(place_of(name, places), lines.encode())
+    files.replace(place_of(name, places), store.lines(rows))
     card = publishing.card(store.read(places.results), places.checkpoints)
     files.replace(places.checkpoints / "README.md", card.encode())
     return len(rows)

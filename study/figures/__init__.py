@@ -9,12 +9,13 @@ from study.figures.gradients import (
     gradient_norms,
     gradient_shares,
     mean_length,
+    module_shares,
 )
 from study.figures.lesions import deletion, gates, random_deletions, reordering, stochastic_depth
 from study.figures.networks import growth, training_errors
 from study.figures.paths import path_lengths, remaining_paths, surviving
 from study.figures.states import after_deletion, after_reordering
-from study.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, both, canvas, one
+from study.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, canvas, one
 from study.figures.tables import COLUMNS, as_csv, table, written
 
 __all__ = [
@@ -27,7 +28,6 @@ __all__ = [
     "after_deletion",
     "after_reordering",
     "as_csv",
-    "both",
     "canvas",
     "deletion",
     "dynamics",
@@ -37,6 +37,7 @@ __all__ = [
     "gradient_shares",
     "growth",
     "mean_length",
+    "module_shares",
     "one",
     "path_lengths",
     "random_deletions",

@@ -8,9 +8,13 @@ rest, dotted is gone.  Every artist's gid is "KIND STATE", such as "module route
 
 import math
 
+import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyBboxPatch, PathPatch
 from matplotlib.path import Path
+
+from study.figures.style import STYLE
 
 # Okabe and Ito's palette; vermilion is kept for what is deleted.
 MODULES = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7")
@@ -25,6 +29,14 @@ LINES = {
 
 # Lengths in units of the drawing; every drawing of n modules has one width, so that they line up.
 ROW, BOX, RADIUS, CORNER, FIRST, STAGE = 0.8, (0.9, 0.58), 0.18, 0.2, 0.75, 2.1
+
+
+def canvas(*rows: float) -> tuple[Figure, list[Axes]]:
+    """A figure with drawings below each other; `rows`: how many rows of modules each has."""
+    plt.rcParams.update(STYLE)
+    size = (6.6, 1 + 0.55 * sum(rows))
+    figure, axes = plt.subplots(len(rows), 1, figsize=size, height_ratios=rows, squeeze=False)
+    return figure, list(axes[:, 0])
 
 
 def chain(ax: Axes, n: int, code: str | None = None, deleted: int | None = None) -> Axes:

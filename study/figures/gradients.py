@@ -1,13 +1,14 @@
 """Plots of the gradient by path length: Figures 6b and 6c, and their course in training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import comb
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
-from study.figures.style import BAND, BLUE, GREEN, GREY, ORANGE, percent
+from study.figures.style import BAND, BLUE, GREEN, GREY, ORANGE, percent, shade
 
 
 def gradient_norms(ax: Axes, sampled: dict, signed: dict, by_length: dict, fit) -> Axes:
@@ -39,10 +40,21 @@ def gradient_norms(ax: Axes, sampled: dict, signed: dict, by_length: dict, fit) 
 
 
 def gradient_shares(
-    ax: Axes, shares: dict[str, tuple[list, list]], effective: tuple[int, int] = (5, 17)
+    ax: Axes,
+    shares: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    effective: range | None = None,
+    interval: ArrayLike | None = None,
 ) -> Axes:
-    """Figure 6c: the share of the gradient by path length; name -> (lengths, shares)."""
-    ax.axvspan(*effective, color=BAND, label=f"lengths {effective[0]} to {effective[1]}")
+    """Figure 6c: the share of the gradient by path length; name -> (lengths, shares).
+
+    `effective`: lengths to be shaded; `interval`: for the exact shares, from length 0, the ends of
+    an interval each.
+    """
+    shade(ax, effective)
+    if interval is not None:
+        low, high = percent(interval).T
+        style = {"color": ORANGE, "alpha": 0.25, "lw": 0, "label": "exact, 95% over images"}
+        ax.fill_between(range(len(low)), low, high, **style)
     styles = [("-", BLUE, "o"), ("-.", GREEN, "s"), ("--", ORANGE, "^")]
     for (name, (lengths, values)), (line, color, marker) in zip(
         shares.items(), styles, strict=False
@@ -51,6 +63,23 @@ def gradient_shares(
     ax.axhline(0, color="black", lw=0.8)
     ax.set(xlabel="path length (modules)", ylabel="share of the gradient (%)")
     ax.legend(loc="upper right")
+    return ax
+
+
+def module_shares(ax: Axes, table: dict) -> Axes:
+    """The share of the gradient that comes through each module's residual.
+
+    `shares`: one a module; perhaps `intervals`, the ends of an interval for each.
+    """
+    index, shares = np.arange(1, len(table["shares"]) + 1), percent(table["shares"])
+    ax.bar(index, shares, color=BLUE, width=0.8, label="_all images")
+    if table.get("intervals"):
+        low, high = percent(table["intervals"]).T
+        style = {"fmt": "none", "ecolor": "black", "elinewidth": 0.8, "label": "95% interval"}
+        ax.errorbar(index, shares, yerr=[shares - low, high - shares], **style)
+        ax.legend(loc="best")
+    ax.axhline(0, color="black", lw=0.8)
+    ax.set(xlabel="module", ylabel="share of the gradient (%)")
     return ax
 
 
@@ -98,15 +127,18 @@ def mean_length(
 
 def exchanged_scales(ax: Axes, curves: dict[str, list[float]]) -> Axes:
     """The exact share by path length with the scales of batch norm exchanged: `start`, `end`,
-    `scales_only` (first weights, last scales), `weights_only` (last weights, first scales)."""
+    `scales_only` (first weights, last scales), `weights_only` (last weights, first scales); as a
+    control perhaps `stem_only` (first weights, last stem)."""
     styles = {
         "start": ("before training", BLUE, "-"),
         "end": ("after training", ORANGE, "-"),
         "scales_only": ("before, with the scales from after", BLUE, "--"),
         "weights_only": ("after, with the scales from before", ORANGE, "--"),
+        "stem_only": ("before, with the stem from after", GREY, ":"),
     }
-    for key, (name, color, line) in styles.items():
-        ax.plot(percent(curves[key]), color=color, ls=line, marker="o", ms=2.5, label=name)
+    for key, curve in curves.items():
+        name, color, line = styles[key]
+        ax.plot(percent(curve), color=color, ls=line, marker="o", ms=2.5, label=name)
     ax.axhline(0, color="black", lw=0.8)
     ax.set(xlabel="path length (modules)", ylabel="exact share (%)")
     ax.legend(loc="upper right")

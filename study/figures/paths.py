@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from study.figures.style import BAND, BLUE, GREEN, ORANGE, percent
+from study.figures.style import BLUE, GREEN, ORANGE, percent, shade
 
 
 def path_lengths(ax: Axes, shares: list[float], bands: dict[str, tuple[int, int]]) -> Axes:
@@ -22,10 +22,13 @@ def path_lengths(ax: Axes, shares: list[float], bands: dict[str, tuple[int, int]
 
 
 def remaining_paths(
-    ax: Axes, remaining: dict[int, list[float]], effective: tuple[int, int] = (5, 17)
+    ax: Axes, remaining: dict[int, list[float]], effective: range | None = None
 ) -> Axes:
-    """Figure 7, Eq 8: for each number of deleted modules, the share of paths left by length."""
-    ax.axvspan(*effective, color=BAND, label=f"lengths {effective[0]} to {effective[1]}")
+    """Figure 7, Eq 8: for each number of deleted modules, the share of paths left by length.
+
+    `effective`: lengths to be shaded.
+    """
+    shade(ax, effective)
     styles = [("-", BLUE), ("--", ORANGE), ("-.", GREEN), (":", "black")]
     for (deleted, left), (line, color) in zip(remaining.items(), styles, strict=False):
         name = f"{deleted} module{'s' * (deleted != 1)} deleted"

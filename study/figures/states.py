@@ -15,16 +15,22 @@ from study.figures.style import BLUE, GREY, ORANGE, canvas, percent
 PER_ROW = 18  # Modules in a row: with 54, as many as a stage has.
 
 
-def after_deletion(table: dict, deleted: list[int], left: list[float], error: float) -> Figure:
+def after_deletion(
+    table: dict,
+    deleted: list[int],
+    left: list[float],
+    error: float,
+    effective: range | None = None,
+) -> Figure:
     """Modules deleted, the share of the paths `left` by length, and the error among all draws.
 
     `table`: as for `random_deletions`; `deleted`: indices of the modules; `left`: from length 0 to
-    the number of modules.
+    the number of modules; `effective`: lengths to be shaded.
     """
     n, k = len(left) - 1, len(deleted)
     figure, (top, middle, bottom) = canvas(0.3 + 0.3 * -(-n // PER_ROW), 2.5, 2.8)
     modules(top, n, deleted)
-    remaining_paths(middle, {k: left})
+    remaining_paths(middle, {k: left}, effective)
     mark(random_deletions(bottom, table), k, error)
     bottom.set_xlim(-0.8, max(table["deleted"]) + 0.8)
     return figure

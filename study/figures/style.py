@@ -1,4 +1,4 @@
-"""What all plots share: colours, the canvas, one plot of recorded rows above one of live ones.
+"""What all plots share: colours, the canvas, and a plot of tables that may not be there yet.
 
 Colours are Okabe and Ito's, which colour-blind readers can tell apart; line style and marker carry
 the same distinction in grey print.
@@ -38,40 +38,28 @@ def canvas(*heights: float) -> tuple[Figure, list[Axes]]:
     return figure, list(axes[:, 0])
 
 
-def both(
-    draw: Callable[..., Axes],
-    recorded: tuple | None,
-    live: tuple,
-    height: float = HEIGHT,
-    **options,
-) -> tuple[Figure, list[Axes]]:
-    """One plot twice: of the recorded rows above, of what this machine has measured below.
-
-    `recorded` and `live`: what `draw` takes after the axes; `recorded` None says "not recorded".
-    """
-    figure, axes = canvas(height, height)
-    for ax, name, tables in zip(
-        axes, ("Recorded: CIFAR-10", "Live"), (recorded, live), strict=True
-    ):
-        fill(ax, draw, tables, **options).set_title(name)
-    return figure, axes
-
-
 def one(
-    draw: Callable[..., Axes], recorded: tuple | None, height: float = HEIGHT, **options
+    draw: Callable[..., Axes], tables: tuple | None, height: float = HEIGHT, **options
 ) -> tuple[Figure, Axes]:
-    """A plot of the recorded rows alone; as for `both`."""
+    """A plot of what `draw` takes after the axes; without any of it, "not recorded yet"."""
     figure, (ax,) = canvas(height)
-    return figure, fill(ax, draw, recorded, **options)
+    return figure, fill(ax, draw, tables, **options)
 
 
 def fill(ax: Axes, draw: Callable[..., Axes], tables: tuple | None, **options) -> Axes:
     """Draw the tables, or say that there are none."""
-    if tables is not None:
+    if tables:
         return draw(ax, *tables, **options)
     ax.set_axis_off()
     ax.text(0.5, 0.5, "not recorded yet", ha="center", transform=ax.transAxes)
     return ax
+
+
+def shade(ax: Axes, lengths: range | None) -> None:
+    """Shade a band of path lengths, if there is one."""
+    if lengths:
+        first, last = lengths[0], lengths[-1]
+        ax.axvspan(first, last, color=BAND, label=f"lengths {first} to {last}")
 
 
 def percent(values) -> np.ndarray:

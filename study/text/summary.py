@@ -4,12 +4,17 @@ from collections.abc import Callable
 
 import numpy as np
 
+from helpers.combinatorics import EFFECTIVE
 from study.claims import LEDGER, judge
+from study.claims.claim import Missing
 from study.claims.dynamics import mean_length
-from study.claims.gradients import decay, product_shares
+from study.claims.gradients import decay, effective, product_shares
 from study.claims.lesions import DEAR, costs, dear
-from study.claims.rows import FULL, PLAIN, example, listed, recipe, runs, several, spread
+from study.claims.rows import FULL, PLAIN, example, runs
 from study.claims.training import comparisons
+from study.claims.words import listed, recipe, several, spread
+
+BAND = f"{EFFECTIVE[0]} to {EFFECTIVE[-1]}"
 
 
 def deletion(rows: list[dict]) -> str:
@@ -36,6 +41,8 @@ def random_deletions(rows: list[dict]) -> str:
     if not row:
         return ""
     by_count = dict(zip(row["value"]["deleted"], row["value"]["errors"], strict=True))
+    if not {1, 5, 10, 20} <= by_count.keys():
+        return ""
     medians = {k: f"{100 * np.median(by_count[k]):.0f}%" for k in (1, 5, 10, 20)}
     errors = ", ".join(f"{error} after {k}" for k, error in medians.items())
     return f"The median error when modules are deleted at random ({recipe(row)}): {errors}."
@@ -46,8 +53,14 @@ def norms(rows: list[dict]) -> str:
     row = example(rows, "sampled_norms", **FULL)
     if not row:
         return ""
-    fit, value = decay(row["value"]), row["value"]
+    value = row["value"]
     means = dict(zip(value["lengths"], value["mean"], strict=True))
+    if not {1, 17} <= means.keys():
+        return ""
+    try:
+        fit = decay(value)
+    except Missing:
+        return ""
     return (
         f"Each further module on a path leaves {10**fit.slope:.2f} of the gradient's norm (R^2 "
         f"{fit.rvalue**2:.3f}; {recipe(row)}): from {means[1]:.1e} on a path of one module to "
@@ -63,14 +76,15 @@ def gradient(rows: list[dict]) -> str:
     shares, value = np.array(exact["value"]["shares"]), sampled["value"]
     lengths = np.array(value["lengths"])
     product = product_shares(lengths, np.array(value["mean"]), value["modules"])
-    inside = product[(lengths >= 5) & (lengths <= 17)].sum()
+    within = effective(np.arange(len(shares)), shares)
     return (
-        f"Paths of 5 to 17 modules carry {100 * shares[5:18].sum():.1f}% of the gradient "
+        f"Paths of {BAND} modules carry {100 * within:.1f}% of the gradient "
         f"({recipe(exact)}) when every path and every cancellation is counted, exactly; shorter "
-        f"ones carry {100 * shares[:5].sum():.1f}%, longer ones {100 * shares[18:].sum():.2g}%. "
+        f"ones carry {100 * shares[: EFFECTIVE.start].sum():.1f}%, longer ones "
+        f"{100 * shares[EFFECTIVE.stop :].sum():.2g}%. "
         f"The mean length is {mean_length(shares):.1f} modules. The paper's product of count and "
-        f"norm, which cannot see cancellation, gives {100 * inside:.1f}% and a mean of "
-        f"{lengths @ product:.1f}."
+        f"norm, which cannot see cancellation, gives {100 * effective(lengths, product):.1f}% and "
+        f"a mean of {lengths @ product:.1f}."
     )
 
 
@@ -92,14 +106,14 @@ def dynamics(rows: list[dict]) -> str:
     row = courses[0]
     shares, times = np.array(row["value"]["shares"]), row["value"]["iterations"]
     each = np.array([mean_length(r["value"]["shares"]) for r in courses])
-    means, inside = each[0], 100 * shares[:, 5:18].sum(1)
+    means, inside = each[0], 100 * shares[:, EFFECTIVE.start : EFFECTIVE.stop].sum(1)
     low, high = times[means.argmin()], times[means.argmax()]
     all_of_them = (
         f" In {len(courses)} runs with seeds of their own it goes from {spread(each[:, 0])} to "
         f"{spread(each[:, -1])}."
     )
     return (
-        f"Before training, paths of 5 to 17 modules carry {inside[0]:.0f}% of the gradient, after "
+        f"Before training, paths of {BAND} modules carry {inside[0]:.0f}% of the gradient, after "
         f"{times[-1]:,} iterations {inside[-1]:.0f}% (least {inside.min():.0f}%). The mean length "
         f"goes from {means[0]:.1f} to {means[-1]:.1f} modules; it is longest, {means.max():.1f}, "
         f"after {high:,} iterations and shortest, {means.min():.1f}, after {low:,}."

@@ -34,14 +34,12 @@ def convolutions(module: nn.Module) -> Tensor:
     return torch.cat(rows) if rows else torch.empty(0, dtype=torch.float64)
 
 
-def gamma_means(network: Network) -> list[float | None]:
-    """The mean of batch norm's scales (gamma) in each module; None for one without batch norm.
-
-    Batch norm begins with scales of 1.
-    """
-    means: list[float | None] = []
+def gamma_means(network: Network) -> list[float]:
+    """The mean of batch norm's scales (gamma) in each module that has any; they begin at 1."""
+    means = []
     for block in network.blocks:
         norms = [part for part in block.modules() if isinstance(part, nn.BatchNorm2d)]
-        scales = [norm.weight.detach().cpu().double() for norm in norms]
-        means.append(float(torch.cat(scales).mean()) if scales else None)
+        if norms:
+            scales = torch.cat([norm.weight.detach().cpu().double() for norm in norms])
+            means.append(float(scales.mean()))
     return means

@@ -101,8 +101,8 @@ RATES, LOWER_RATES = {"paper": 0.1, "compact": 0.2}, {"vgg15-plain": 0.05}
 COMPACT = {"digits": 220, "cifar10": 17_550, "cifar10-tuning": 17_550}
 
 # The images of the compact recipe: up to this share of the iterations, this share of their side;
-# then all of it.
-GROWTH = ((0.4, 0.5), (0.7, 0.75))
+# then all of it.  None is shrunk below so many pixels: VGG-15 halves its images four times.
+GROWTH, SMALLEST = ((0.4, 0.5), (0.7, 0.75)), 16
 
 
 def reference(
@@ -147,13 +147,13 @@ def image_side(config: TrainConfig, iteration: int, side: int) -> int:
     """The side in pixels that an iteration's images are shrunk to, a multiple of 4; `side`: theirs.
 
     The compact recipe begins at half the side, at 0.4 of the iterations goes on at three quarters,
-    and at 0.7 at all of it.
+    and at 0.7 at all of it.  Images of `SMALLEST` pixels or fewer stay as they are.
     """
     if config.recipe != "compact":
         return side
     shares = (share for end, share in GROWTH if iteration < end * config.iterations)
     share = next(shares, 1)
-    return max(4, round(share * side / 4) * 4)
+    return max(min(side, SMALLEST), round(share * side / 4) * 4)
 
 
 def milestones(iterations: int) -> list[int]:

@@ -82,6 +82,48 @@ def test_code_cells_are_short(chapter):
     assert median(lengths) <= 8
 
 
+# What names a line of bookkeeping: finding the project, folders and files, rows and their
+# provenance, timing and progress, words in a picture's place.  Which recorded result is shown
+# (`chapter.find`) is the argument; the cell of parameters is the runner's, and is left out.
+BOOKKEEPING = re.compile(
+    r"\b(find_spec|begin|keep|sources|sys|Path|root|runs_dir|places|rows?|store|provenance|time"
+    r"|monotonic|seconds|progress|Progress|asdict|checksum|alt|says|picture)\b"
+)
+
+
+def bookkeeping(sources: list[str]) -> float:
+    """The share of lines of bookkeeping in the lines of code; what stands in quotes is not code."""
+    lines = [line.partition("  # ")[0] for source in sources for line in source.splitlines()]
+    code = [line for line in lines if line.strip() and not line.strip().startswith("#")]
+    bare = [re.sub(r"""(["']).*?\1""", "", line) for line in code]
+    return sum(bool(BOOKKEEPING.search(line)) for line in bare) / len(code)
+
+
+def test_a_chapter_is_hardly_bookkeeping(chapter):
+    """By the same measure it was a third of them before experiments were functions."""
+    told = [c for c in code_cells(chapter) if "parameters" not in c.metadata.get("tags", [])]
+    assert bookkeeping([cell.source for cell in told]) <= 0.15
+
+
+@pytest.mark.parametrize(
+    "source, share",
+    [
+        ("begin = time.monotonic()\nx = 1", 0.5),
+        ("row = store.row(\n    seconds=1,\n    value=2,\n)", 0.5),
+        ("# rows\n\nprint('rows')  # rows\nx = 1", 0),
+        ("alt = f'{x}'", 1),
+        ("deletion = experiments.deletion(network, test)\nchapter.keep(deletion)", 0.5),
+    ],
+)
+def test_what_counts_as_bookkeeping(source, share):
+    assert bookkeeping([source]) == share
+
+
+def test_notebooks_search_for_nothing_and_change_no_path(chapter):
+    for cell in code_cells(chapter):
+        assert not re.search(r"\bsys\b|\bPath\b|__init__", cell.source), cell.source
+
+
 def test_notebooks_define_nothing(chapter):
     for cell in code_cells(chapter):
         assert not re.search(r"^\s*(async\s+def|def|class)\s", cell.source, re.M), cell.source

@@ -10,6 +10,7 @@ import nbformat
 import pytest
 import yaml
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTER = "03_path_distribution.ipynb"  # The one that needs neither weights nor training.
@@ -48,7 +49,26 @@ def published(tmp_path):
     return public, here
 
 
-def test_a_copy_runs_in_an_empty_folder(published, tmp_path):
+@pytest.fixture
+def bare(monkeypatch, tmp_path):
+    """A folder from which kernels do not find this project."""
+    found = tmp_path / "bare"
+    found.mkdir()
+    (found / "sitecustomize.py").write_text(HIDE)
+    monkeypatch.setenv("PYTHONPATH", str(found))
+    return found
+
+
+# Run by Python at its start: what holds this project is no place to import from.
+HIDE = """
+import sys
+from pathlib import Path
+
+sys.path[:] = [place for place in sys.path if not Path(place, "study/__init__.py").is_file()]
+"""
+
+
+def test_a_copy_runs_in_an_empty_folder(published, tmp_path, bare):
     public, here = published
     command = [sys.executable, here / "book/colab.py", public.as_uri(), tmp_path / "copies"]
     subprocess.run(command, check=True)
@@ -61,8 +81,32 @@ def test_a_copy_runs_in_an_empty_folder(published, tmp_path):
     alone = tmp_path / "alone"
     alone.mkdir()
     resources = {"metadata": {"path": str(alone)}}
+    notebook.cells.append(nbformat.v4.new_code_cell("import study; study.__file__"))
     NotebookClient(notebook, kernel_name="python3", resources=resources).execute()
-    assert (alone / "paths/helpers").is_dir()
+    assert (
+        str(alone / "paths/study/__init__.py") in notebook.cells[-1].outputs[0].data["text/plain"]
+    )
+
+
+def test_a_notebook_alone_says_what_it_needs(bare):
+    """Downloaded without the rest, it stops at its first code cell with one line."""
+    notebook = nbformat.read(ROOT / "notebooks" / CHAPTER, as_version=4)
+    resources = {"metadata": {"path": str(bare)}}
+    with pytest.raises(CellExecutionError) as stopped:
+        NotebookClient(notebook, kernel_name="python3", resources=resources).execute()
+    assert stopped.value.evalue == (
+        "This notebook needs its repository: clone and install it as the README says, "
+        "then open it there."
+    )
+
+
+def test_every_notebook_begins_with_that_check():
+    begins = set()
+    for path in (ROOT / "notebooks").glob("*.ipynb"):
+        code = [c for c in nbformat.read(path, as_version=4).cells if c.cell_type == "code"]
+        begins.add(tuple(code[0].source.splitlines()[:4]))
+    ((first, _, check, _),) = begins
+    assert first.startswith("from importlib") and check.startswith('assert find_spec("study"), "')
 
 
 def test_the_workflow_keeps_the_copies_in_a_branch_of_their_own(published):

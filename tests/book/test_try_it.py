@@ -10,7 +10,7 @@ from papermill.cli import papermill as command_line
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from study import notebook
+from study import chapter_parameters
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.py"))
@@ -63,8 +63,8 @@ def test_every_chapter_ends_with_commands_for_itself(page):
 @pytest.mark.parametrize("page, words", RUNS, ids=lambda value: str(value)[:60])
 def test_the_notebook_takes_every_parameter(page, words):
     declared, given = injected(words)
-    notebook.check([declared, given])
-    assert notebook.assignments(given), "nothing is tried"
+    chapter_parameters.check([declared, given])
+    assert chapter_parameters.assignments(given), "nothing is tried"
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,8 @@ def test_the_notebook_takes_every_parameter(page, words):
 )
 def test_a_command_that_would_fail_is_seen(words, reason):
     command = ["notebooks/04_path_gradients.ipynb", "runs/04.ipynb", *shlex.split(words)]
-    with pytest.raises(notebook.ParameterError, match=reason):
-        notebook.check(injected(command))
+    with pytest.raises(chapter_parameters.ParameterError, match=reason):
+        chapter_parameters.check(injected(command))
 
 
 def test_a_folder_to_which_nothing_can_be_written_is_made_first():

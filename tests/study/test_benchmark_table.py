@@ -4,6 +4,7 @@ import pytest
 
 from study.records import store
 from study.text import benchmarks
+from tests.rows import examples
 
 
 def row(name, value, **more):
@@ -14,7 +15,7 @@ def row(name, value, **more):
 
 FAST = {"plain": 7722.0, "ours": 2.5, "goal": 1000, "note": "scaled"}
 ROWS = [
-    row("deletion", {"errors": [0.1]}),
+    examples()["deletion"],
     row("bench exact", {"plain": 1.0, "ours": 2.0, "note": "an older run"}),
     row("bench exact", FAST),
     row("bench step", {"plain": 1.5, "ours": 0.5, "goal": 3.8, "limit": 4.25, "note": "batch 128"}),

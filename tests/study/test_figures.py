@@ -32,12 +32,15 @@ EXCHANGED = {
     "weights_only": [0.0, 0.25, 0.75],
 }
 GATES = {"mean": [0.1, 0.2, 0.05], "p10": [0.0, 0.1, 0.0], "p90": [0.3] * 3, "start": 0.02}
+MODULES = {"shares": [0.5, -0.25, 1.0], "intervals": [[0.4, 0.6], [-0.5, 0], [0.75, 1.5]]}
 DRAW = {
     "deletion": lambda ax: figures.deletion(ax, RESIDUAL, {"errors": [0.9, 0.8]}),
     "random_deletions": lambda ax: figures.random_deletions(ax, RANDOM | {"intact": 0.08}),
     "reordering": lambda ax: figures.reordering(ax, ORDERS, np.array([0.8, 0.9]), [0.4, 0.2]),
     "path_lengths": lambda ax: figures.path_lengths(ax, [0.25, 0.5, 0.25], {"all": (0, 2)}),
-    "remaining_paths": lambda ax: figures.remaining_paths(ax, {1: [1, 0.5, 0], 2: [1, 0, 0]}),
+    "remaining_paths": lambda ax: figures.remaining_paths(
+        ax, {1: [1, 0.5, 0], 2: [1, 0, 0]}, range(5, 18)
+    ),
     "gradient_norms": lambda ax: figures.gradient_norms(
         ax, sampled(), {"rms": [1, 1e-2, 1e-4, 1e-6]}, {"norms": [1, 1e-2, 1e-4, 1e-6]}, LINE
     ),
@@ -46,6 +49,7 @@ DRAW = {
     "training_errors": lambda ax: figures.training_errors(ax, {"all": [0.1], "part": [0.2]}),
     "dynamics": lambda ax: figures.dynamics(ax, TIMES, SHARES),
     "mean_length": lambda ax: figures.mean_length(ax, TIMES, np.linspace(2, 1, 8), 4),
+    "module_shares": lambda ax: figures.module_shares(ax, MODULES),
     "exchanged_scales": lambda ax: figures.exchanged_scales(ax, EXCHANGED),
     "stochastic_depth": lambda ax: figures.stochastic_depth(ax, RESIDUAL, STOCHASTIC),
     "gates": lambda ax: figures.gates(ax, GATES),
@@ -158,7 +162,7 @@ def test_every_public_figure_is_drawn_here():
         for n, f in vars(figures).items()
         if getattr(f, "__module__", "").startswith(figures.__name__)
     }
-    tools = {"canvas", "both", "one", "table", "as_csv", "written"}
+    tools = {"canvas", "one", "table", "as_csv", "written"}
     assert public - tools == set(DRAW) | set(STATES)
 
 
@@ -245,6 +249,32 @@ def test_exchanged_scales_shows_four_networks(ax):
     }
 
 
+def test_exchanged_scales_shows_the_control_where_there_is_one(ax):
+    figures.exchanged_scales(ax, EXCHANGED | {"stem_only": [0.25, 0.75, 0.0]})
+    assert curve(ax, "before, with the stem from after")[1].tolist() == [25, 75, 0]
+
+
+def test_module_shares_with_their_intervals(ax):
+    DRAW["module_shares"](ax)
+    assert [bar.get_height() for bar in ax.patches] == pytest.approx([50, -25, 100])
+    ends = [line.get_segments() for line in ax.collections]
+    assert [segment[:, 1].tolist() for segment in ends[0]] == [
+        pytest.approx([40, 60]), pytest.approx([-50, 0]), pytest.approx([75, 150]),
+    ]  # fmt: skip
+
+
+def test_module_shares_without_intervals(ax):
+    figures.module_shares(ax, {"shares": [0.5, 0.5]})
+    assert len(ax.patches) == 2 and not ax.collections and not ax.get_legend()
+
+
+def test_effective_lengths_are_shaded_if_there_are_any(ax):
+    figures.gradient_shares(ax, {"exact": ([0, 1], [0.4, 0.6])})
+    assert "lengths" not in str(ax.get_legend_handles_labels()[1])
+    figures.gradient_shares(ax, {"exact": ([0, 1], [0.4, 0.6])}, range(3, 8))
+    assert "lengths 3 to 7" in ax.get_legend_handles_labels()[1]
+
+
 def test_stochastic_depth_shows_costs_not_errors(ax):
     DRAW["stochastic_depth"](ax)
     x, without = curve(ax, "without stochastic depth")
@@ -271,62 +301,21 @@ def test_surviving_begins_with_everything(ax):
     assert ax.get_yscale() == "log"
 
 
-# Recorded above live.
+# Without rows.
 
 
-@pytest.fixture
-def both():
-    """Calls `figures.both` and closes what it has drawn."""
-    drawn = []
-
-    def draw(*words, **options):
-        figure, axes = figures.both(*words, **options)
-        drawn.append(figure)
-        return figure, axes
-
-    yield draw
-    for figure in drawn:
-        plt.close(figure)
+def test_a_plot_gets_all_tables_and_options():
+    figure, ax = figures.one(figures.deletion, (RESIDUAL, {"errors": [0.9, 0.8]}), chance=0.5)
+    plt.close(figure)
+    assert curve(ax, "chance")[1].tolist() == [50, 50]
+    assert "VGG-15, one layer deleted" in ax.get_legend_handles_labels()[1]
 
 
-def test_recorded_rows_are_above_live_ones(both):
-    figure, axes = both(figures.surviving, ({"a": [1, 0.5]},), ({"a": [1, 0.1]},))
-    assert list(axes) == figure.axes
-    assert [ax.get_title(loc="left") for ax in axes] == ["Recorded: CIFAR-10", "Live"]
-    assert [curve(ax, "a")[1].tolist() for ax in axes] == [[100, 50], [100, 10]]
-    assert axes[0].get_position().y0 > axes[1].get_position().y1
-
-
-def test_without_recorded_rows_that_is_said(both):
-    _, (above, below) = both(figures.surviving, None, ({"a": [1, 0.1]},))
-    assert not above.axison and not above.get_lines()
-    assert [text.get_text() for text in above.texts] == ["not recorded yet"]
-    assert curve(below, "a")[1].tolist() == [100, 10] and not below.texts
-    assert [ax.get_title(loc="left") for ax in (above, below)] == ["Recorded: CIFAR-10", "Live"]
-
-
-def test_both_plots_get_all_tables_and_options(both):
-    plain = {"errors": [0.9, 0.8]}
-    _, axes = both(figures.deletion, (RESIDUAL, plain), (STOCHASTIC,), chance=0.5)
-    assert [curve(ax, "chance")[1].tolist() for ax in axes] == [[50, 50], [50, 50]]
-    layers = ["VGG-15, one layer deleted" in ax.get_legend_handles_labels()[1] for ax in axes]
-    assert layers == [True, False]
-
-
-@pytest.mark.parametrize("height", [3.5, 4])
-def test_each_of_both_plots_has_the_height(both, height):
-    figure, _ = both(figures.surviving, None, ({"a": [1]},), height=height)
-    assert figure.get_size_inches().tolist() == [5.4, 2 * height]
-
-
-@pytest.mark.parametrize("recorded", [None, (RANDOM | {"intact": 0.08},)])
-def test_no_text_lies_on_another_in_both_plots(both, recorded):
-    figure, _ = both(figures.random_deletions, recorded, (RANDOM | {"intact": 0.2},))
-    assert not touching(figure)
-
-
-@pytest.mark.parametrize("table, said", [(None, ["not recorded yet"]), (({"a": [1, 0.5]},), [])])
-def test_recorded_rows_alone(table, said):
+@pytest.mark.parametrize(
+    "table, said",
+    [(None, ["not recorded yet"]), ((), ["not recorded yet"]), (({"a": [1, 0.5]},), [])],
+)
+def test_without_rows_that_is_said(table, said):
     figure, ax = figures.one(figures.surviving, table, height=3)
     plt.close(figure)
     assert figure.axes == [ax] and figure.get_size_inches().tolist() == [5.4, 3]

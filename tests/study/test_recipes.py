@@ -74,7 +74,8 @@ def test_images_grow_in_the_compact_recipe_alone():
     sides = [recipes.image_side(config, i, 32) for i in range(100)]
     assert sides == [16] * 40 + [24] * 30 + [32] * 30
     assert {recipes.image_side(TrainConfig(), i, 32) for i in (0, 63_999)} == {32}
-    assert [recipes.image_side(config, i, 16) for i in (0, 40, 99)] == [8, 12, 16]
+    assert [recipes.image_side(config, i, 24) for i in (0, 40, 99)] == [16, 16, 24]
+    assert [recipes.image_side(config, i, 16) for i in (0, 40, 99)] == [16, 16, 16]
     assert [recipes.image_side(config, i, 4) for i in (0, 40, 99)] == [4, 4, 4]
 
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,12 +12,13 @@ import nbformat
 import pytest
 import torch
 
-from study import notebook, plan, recording
+from study import chapter_parameters, plan, recording
 from study.places import Places
 from study.plan import SIZES, Chapter
-from study.records import commit, store
+from study.records import commit, schema, store
 from study.training import checkpoints, loop, publishing, recipes
 from study.training.recipes import TrainConfig
+from tests import rows
 
 TINY = TrainConfig(dataset="digits", depth=8, iterations=2, batch_size=16)
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -119,7 +120,7 @@ def declared(name):
     """The parameters of a notebook, with its own values; and their cell."""
     cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
     (cell,) = [c for c in cells if "parameters" in c.metadata.get("tags", [])]
-    return notebook.assignments(cell.source), cell.source
+    return chapter_parameters.assignments(cell.source), cell.source
 
 
 @every_chapter
@@ -128,14 +129,14 @@ def test_a_chapter_sets_parameters_that_its_notebook_has(size, chapter):
     assert set(chapter.parameters) <= set(known)
     lines = [f"{name} = {value!r}" for name, value in chapter.parameters.items()]
     # Of the right type too, and the one that `run_chapter` adds is there.
-    notebook.check([cell, "\n".join(["# Parameters", *lines, 'runs_dir = "runs"'])])
+    chapter_parameters.check([cell, "\n".join(["# Parameters", *lines, 'runs_dir = "runs"'])])
 
 
 @every_chapter
 def test_a_chapter_records_what_its_notebook_measures(size, chapter):
     text = (NOTEBOOKS / f"{chapter.notebook}.py").read_text(encoding="utf8")
     for experiment in chapter.records:
-        assert f'experiment="{experiment}"' in text or f'"experiment": "{experiment}"' in text
+        assert f"experiments.{experiment}(" in text
 
 
 def needed(chapter):
@@ -245,10 +246,10 @@ def study(tmp_path, monkeypatch):
     return Places(tmp_path)
 
 
+@cache
 def row(name, value=1.0):
     """A row of which the study needs no more than that it is one."""
-    fields = dict.fromkeys(store.FIELDS, "x")
-    return fields | {"experiment": name, "date": "2026-11-21", "value": value, "config": {}}
+    return rows.row(f"{schema.BENCH}{name}", {"value": value})
 
 
 def fake(*names, stops=None, problem=KeyboardInterrupt, value=1.0):
@@ -276,7 +277,8 @@ def recorded(study):
     """The recorded experiments, by part."""
     files = sorted(study.results.glob("*"))
     return {
-        f.stem: [json.loads(x)["experiment"] for x in f.read_text().splitlines()] for f in files
+        f.stem: [r["experiment"].removeprefix(schema.BENCH) for _, r in store.numbered(f)]
+        for f in files
     }
 
 
@@ -285,7 +287,7 @@ def test_parts_run_in_order_and_are_recorded(study, capsys):
     recording.run(parts, study)
     assert parts.ran == ["b", "a"]
     assert recorded(study) == {"a": ["a", "a again"], "b": ["b", "b again"]}
-    assert store.read(study.results, "a") == [row("a")]
+    assert store.read(study.results, row("a")["experiment"]) == [row("a")]
     assert "part 1 of 2: b" in capsys.readouterr().err
 
 
@@ -294,13 +296,13 @@ def test_after_each_part_the_card_is_written(study):
     path = study.checkpoints / "net.safetensors"
     about = {"config": vars(TINY), "device": "cpu", "seconds": 60.0}
     checkpoints.write(path, {"a": torch.zeros(1)}, about)
-    found = row("training", {"error": 0.25, "rounding": 0})
+    found = rows.examples()["training"]
     parts = {"a": lambda _: [found | {"checkpoint": checkpoints.digest(path)}], "b": nothing}
     with pytest.raises(RuntimeError):
         recording.run(parts, study)
     card = (study.checkpoints / "README.md").read_text()
     assert card == publishing.card(store.read(study.results), study.checkpoints)
-    assert "| 25.00% |" in card
+    assert "| 2.00% |" in card
 
 
 def test_finished_parts_are_skipped(study, capsys):
@@ -319,7 +321,8 @@ def test_a_part_whose_file_was_deleted_runs_again(study):
     parts = fake("a", "b", value=2.0)
     recording.run(parts, study)
     assert parts.ran == ["a"]
-    assert {r["value"] for r in store.read(study.results, "a")} == {2.0}
+    found = [r["value"]["value"] for _, r in store.numbered(study.results / "a.jsonl")]
+    assert found == [2.0] * 2
 
 
 @pytest.mark.parametrize("problem", [KeyboardInterrupt, ValueError("no"), OSError("full")])
@@ -365,8 +368,9 @@ def test_a_part_without_rows(study):
 
 
 def test_a_value_that_is_no_number_is_not_recorded(study):
-    with pytest.raises(ValueError, match="JSON"):
-        recording.run(fake("a", value=float("nan")), study)
+    bad = row("a") | {"value": {"value": float("nan")}}
+    with pytest.raises(store.RowError, match="value is nan"):
+        recording.run({"a": lambda _: [bad]}, study)
     assert recorded(study) == {}
 
 
@@ -469,12 +473,12 @@ def papermill(study, monkeypatch):
 
 def test_rows_of_other_experiments_are_not_recorded(study, papermill):
     papermill.rows = [row("a"), row("b"), row("c")]
-    chapter = Chapter("02_reordering", {}, ("a", "c"))
+    chapter = Chapter("02_reordering", {}, ("bench a", "bench c"))
     assert recording.run_chapter("part", chapter, study) == [row("a"), row("c")]
 
 
 def test_rows_of_a_run_that_was_interrupted_do_not_count(study, papermill):
-    chapter, papermill.rows = Chapter("02_reordering", {}, ("a",)), [row("a", 2.0)]
+    chapter, papermill.rows = Chapter("02_reordering", {}, ("bench a",)), [row("a", 2.0)]
     store.append(study.runs / "reference/part/results/x.jsonl", row("a", 1.0))
     store.append(study.runs / "reference/part/results/y.jsonl", row("a", 1.0))
     for _ in range(2):
@@ -502,12 +506,12 @@ def test_all_chapters_find_checkpoints_in_one_place(study, papermill):
 
 
 def test_a_chapter_for_real(study):
-    """Eight orders of a network of nine modules, trained in the shared folder."""
-    settings = {"depth": 20, "iterations": 2, "n_images": 16, "n_draws": 2, "max_swaps": 4}
+    """Six orders of a network of nine modules, trained in the shared folder."""
+    settings = {"depth": 20, "iterations": 2, "n_images": 16, "n_orders": 6}
     chapter = Chapter("02_reordering", settings, ("reordering",))
     (found,) = recording.run_chapter("tiny", chapter, study)
-    assert (found["experiment"], found["dataset"], found["samples"]) == ("reordering", "digits", 8)
-    assert found["value"]["swaps"] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert (found["experiment"], found["dataset"], found["samples"]) == ("reordering", "digits", 6)
+    assert len(found["value"]["orders"]) == 6
     assert (found["config"]["depth"], found["config"]["images"]) == (20, 16)
     assert len(list(study.trained.glob("resnet20-digits-s0-*.safetensors"))) == 1
     assert (study.runs / "reference/tiny/out.ipynb").is_file()
@@ -610,7 +614,7 @@ def test_an_unknown_part(command, asked, capsys):
 
 
 def test_the_list_of_parts(command, study, capsys, asked):
-    store.append(study.results / "vgg15.jsonl", row("training"))
+    store.append(study.results / "vgg15.jsonl", row("a"))
     assert command("--list") == 0 and asked == []
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[-1] for line in lines] == all_parts("short")
