@@ -52,6 +52,7 @@ import numpy as np
 
 from helpers import combinatorics, gradients
 from study import claims, experiments, figures, notebook
+from study.claims.dynamics import mean_length
 from study.claims.gradients import decay, effective, share_curves
 from study.data import load
 from study.figures import state_sliders
@@ -157,17 +158,23 @@ chapter.told(summary.gradient)
 #
 # $$ \text{share}_k = \frac{\langle G_k, g \rangle}{\langle g, g \rangle}, \qquad \sum_k \text{share}_k = 1 . $$ (eq-share)
 #
-# A share may be negative, where the paths of a length work against the rest.
+# A share may be negative, where the paths of a length work against the rest. These are shares of the
+# gradient of all images together, in which a few images with a large gradient weigh most. So intervals
+# stand beside them, made by drawing the images anew, and the mean of each image's own shares.
 
 # %% mystnb={"image": {"alt": "Share of the gradient by path length, three curves: the paper's product of count and mean norm, the product of count and root mean square norm, and the exact share. All peak at short lengths far below half the number of modules; the range of effective paths is shaded."}, "figure": {"name": "fig-gradient-shares", "caption": "How much of the gradient paths of each length contribute (the paper's Figure 6c), by its product and exactly. Shaded: the paper's effective paths. Recorded: 110 layers on CIFAR-10."}}
 curves = share_curves(*three)
-figures.one(figures.gradient_shares, (curves,), height=4, effective=band)
+interval = three[2].get("intervals") if three else None
+figures.one(figures.gradient_shares, (curves,), height=4, effective=band, interval=interval)
 plt.show()
 
 # %%
 for name, (ks, values) in curves.items():
     inside, beyond = 100 * effective(ks, values), 100 * np.abs(values[ks > 20]).sum()
     print(f"{name}: {band[0]} to {band[-1]} {inside:.1f} %, beyond 20 {beyond:.2g} %, mean {ks @ values:.1f}")
+for own in [np.array(value["by_image"]) for value in three[2:] if value.get("by_image")]:
+    inside = 100 * effective(np.arange(len(own)), own)
+    print(f"each image's own shares: {band[0]} to {band[-1]} {inside:.1f} %, mean {mean_length(own):.1f}")
 
 # %% [markdown]
 # One estimator at a time, on the same axes:

@@ -22,10 +22,11 @@
 # the gradients of paths need to know. The weights are shared, the model is not changed, and before it
 # returns, `unravel` compares the two on images that you give it.
 #
-# It knows the ResNets {cite:p}`he2015deep` and VisionTransformers of torchvision, and takes any other
-# model by a list of its parts. This page shows one of each. **Their weights are random**, since
-# trained ones would have to be downloaded: the numbers below show what the tools give you, and say
-# nothing about trained networks.
+# It follows the model's forward and finds the places where a branch is added to a route, whoever
+# wrote the model; where that is not enough, it takes a list of the parts. This page shows a ResNet
+# {cite:p}`he2015deep`, a VisionTransformer, and a list. **Their weights are random**, since trained
+# ones would have to be downloaded: the numbers below show what the tools give you, and say nothing
+# about trained networks.
 
 # %% tags=["remove-cell"]
 from importlib.util import find_spec
@@ -115,7 +116,7 @@ bottom.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
 plt.show()
 
 # %% [markdown]
-# {numref}`fig-own-network` answers for this network two questions of the paper: how much each module
+# {numref}`fig-own-network` answers two questions of the paper for this network: how much each module
 # matters, and which paths carry the gradient. Everything else in `helpers` takes such a network as
 # well: many deletions at once ({doc}`01_deletion`), another order of the modules
 # ({doc}`02_reordering`), sampled and signed paths ({doc}`04_path_gradients`).
@@ -167,15 +168,16 @@ print(f"length 1, from attention alone: ~{100 * vit_shares[1]:.1f} % of the grad
 #
 # ## A list of your own
 #
-# Any other model is unravelled by its parts. If its `forward` says `x = x + block(x)`, the blocks are
-# the residuals, and the identity is their skip connection:
+# A model whose forward cannot be followed is unravelled by its parts. If its `forward` says
+# `x = x + block(x)`, the blocks are the residuals, and the identity is their skip connection:
 #
 # ```python
 # network = unravel(model, images, stem=model.embed, modules=list(model.blocks), head=model.head)
 # ```
 #
-# Where the skip connection is another, a module is a pair. The RegNets of torchvision, for example,
-# have a ReLU behind the addition again, and a projection where the shape changes:
+# Where the skip connection is not the identity, a module is a pair of both routes. The RegNets of
+# torchvision can be followed, and make an example of a list all the same. They have a ReLU behind the
+# addition again, and a projection where the shape changes:
 
 # %%
 regnet = torchvision.models.get_model("regnet_x_400mf").train()

@@ -40,13 +40,21 @@ def gradient_norms(ax: Axes, sampled: dict, signed: dict, by_length: dict, fit) 
 
 
 def gradient_shares(
-    ax: Axes, shares: Mapping[str, tuple[ArrayLike, ArrayLike]], effective: range | None = None
+    ax: Axes,
+    shares: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    effective: range | None = None,
+    interval: ArrayLike | None = None,
 ) -> Axes:
     """Figure 6c: the share of the gradient by path length; name -> (lengths, shares).
 
-    `effective`: lengths to be shaded.
+    `effective`: lengths to be shaded; `interval`: for the exact shares, from length 0, the ends of
+    an interval each.
     """
     shade(ax, effective)
+    if interval is not None:
+        low, high = percent(interval).T
+        style = {"color": ORANGE, "alpha": 0.25, "lw": 0, "label": "exact, 95% over images"}
+        ax.fill_between(range(len(low)), low, high, **style)
     styles = [("-", BLUE, "o"), ("-.", GREEN, "s"), ("--", ORANGE, "^")]
     for (name, (lengths, values)), (line, color, marker) in zip(
         shares.items(), styles, strict=False
