@@ -75,6 +75,10 @@ def resnet(
 ) -> ResidualNetwork:
     """Pre-activation ResNet for CIFAR (He et al. 2016): three stages of 16, 32, 64 channels.
 
+    >>> network = resnet(depth=110)
+    >>> len(network.blocks), sum(p.numel() for p in network.parameters())
+    (54, 1727962)
+
     depth = 6m + 2 layers make 3m residual modules; 110 layers are 54 modules.  Images whose side is
     a multiple of 4.  `shortcuts` at downsampling: "subsample" (parameter-free), "projection", or
     "shared": parameter-free, and in the first module of each stage the skip connection begins
@@ -117,6 +121,10 @@ def highway(
     more of it through, module by module, and gradients explode on their way to the stem.
     1x1 projections where sizes change: through almost closed gates the new channels would stay
     almost zero.  Raises ValueError for a depth that is not 6m + 2.
+
+    >>> network = highway(depth=8)
+    >>> network(torch.zeros(2, 3, 8, 8)).shape
+    torch.Size([2, 10])
     """
     blocks, of_gates = [], []
     for c_in, c_out, stride in cifar_shapes(depth):
@@ -155,6 +163,9 @@ def vgg15(in_channels: int = 3, classes: int = 10, batch_norm: bool = True) -> N
 
     The first convolution is the stem: it changes the number of channels and cannot be deleted.
     The other 13 keep it, and pooling is apart from them, so any can be.  Images of side 16 or more.
+
+    >>> len(vgg15().blocks)
+    13
     """
 
     def layer(c_in: int) -> nn.Module:
@@ -197,7 +208,12 @@ ARCHITECTURES: dict[str, Callable[..., Network]] = {
 
 
 def check(architecture: str) -> None:
-    """ValueError unless there is such a network."""
+    """ValueError unless there is such a network.
+
+    >>> check("alexnet")
+    Traceback (most recent call last):
+    ValueError: model 'alexnet': expected one of resnet, resnet200, highway, vgg15, vgg15-plain
+    """
     if architecture not in ARCHITECTURES:
         raise ValueError(f"model {architecture!r}: expected one of {', '.join(ARCHITECTURES)}")
 
@@ -206,6 +222,10 @@ def build(architecture: str, seed: int, **settings) -> Network:
     """A network with weights drawn from `seed` alone; the global generator is left as it was.
 
     Raises ValueError for a name that is not in `ARCHITECTURES`.
+
+    >>> a, b = build("resnet", seed=0, depth=8), build("resnet", seed=0, depth=8)
+    >>> torch.equal(a.stem.weight, b.stem.weight)
+    True
     """
     check(architecture)
     with torch.random.fork_rng(devices=[]):

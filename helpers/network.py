@@ -13,7 +13,14 @@ from torch.nn import functional as F
 
 
 class ResidualModule(nn.Module):
-    """Eq 1: y_i = f_i(y_{i-1}) + y_{i-1}; `skip` is the identity unless the module downsamples."""
+    """Eq 1: y_i = f_i(y_{i-1}) + y_{i-1}; `skip` is the identity unless the module downsamples.
+
+    Both routes take the same x and return one shape.
+
+    >>> module = ResidualModule(nn.Identity(), nn.ReLU())
+    >>> module(torch.tensor([-1.0, 3.0]))
+    tensor([-1.,  6.])
+    """
 
     def __init__(self, skip: nn.Module, residual: nn.Module):
         super().__init__()
@@ -91,8 +98,15 @@ class HighwayModule(nn.Module):
 
 
 class Network(nn.Module):
-    """A stem, modules applied one after the other (`blocks`), a head: images (B, C, H, W) in,
-    logits (B, classes) out."""
+    """A stem, modules applied one after the other (`blocks`), a head.
+
+    Images (B, C, H, W) in, logits (B, classes) out; or whatever the stem takes and the head
+    returns.
+
+    >>> network = Network(nn.Identity(), [nn.ReLU(), nn.ReLU()], nn.Flatten())
+    >>> network(torch.zeros(2, 3, 4, 4)).shape, len(network.blocks)
+    (torch.Size([2, 48]), 2)
+    """
 
     def __init__(self, stem: nn.Module, blocks: Iterable[nn.Module], head: nn.Module):
         super().__init__()
@@ -108,7 +122,12 @@ class Network(nn.Module):
 
     def with_blocks(self, blocks: Iterable[nn.Module]) -> Self:
         """A network of the same type, stem, head and mode around other blocks; weights are shared,
-        not copied."""
+        not copied.
+
+        >>> network = ResidualNetwork(nn.Identity(), [nn.ReLU(), nn.Tanh()], nn.Identity())
+        >>> network.with_blocks(network.blocks[:1])(torch.tensor([-1.0, 1.0]))
+        tensor([0., 1.])
+        """
         view = type(self)(self.stem, blocks, self.head)
         # train() would also reach into the shared modules; the view only takes over the flag.
         view.training = self.training
@@ -121,20 +140,28 @@ class ResidualNetwork(Network):
 
 class Subsample(nn.Module):
     """Parameter-free shortcut at downsampling ("option A", He et al. 2015): every second pixel,
-    zeros for the new channels."""
+    zeros for the new channels.  (B, C, H, W) in, (B, C + new_channels, H / 2, W / 2) out.
+
+    >>> Subsample(2)(torch.ones(1, 1, 4, 4)).shape
+    torch.Size([1, 3, 2, 2])
+    """
 
     def __init__(self, new_channels: int):
         super().__init__()
         self.new_channels = new_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        # (B, C, H, W) -> (B, C + new, H/2, W/2).  The mean over one pixel is that pixel; slicing
-        # would hand back gradients that have lost the layout with channels last.
+        # The mean over one pixel is that pixel; slicing would hand back gradients that have lost
+        # the layout with channels last.
         return F.pad(F.avg_pool2d(x, 1, stride=2), (0, 0, 0, 0, 0, self.new_channels))
 
 
 class Scaled(nn.Module):
-    """`factor` times what `module` returns."""
+    """`factor` times what `module` returns.
+
+    >>> Scaled(nn.ReLU(), 0.5)(torch.tensor([4.0]))
+    tensor([2.])
+    """
 
     def __init__(self, module: nn.Module, factor: float):
         super().__init__()

@@ -127,8 +127,16 @@ class Automatic:
         return torch.stack(back).reshape(*g.shape[: g.dim() - self.y.dim()], *self.x.shape)
 
     def at(self, rows: Tensor) -> "Automatic":
-        """The same for images `rows`."""
-        return Automatic(self.layer, self.x.detach()[rows])
+        """The same for images `rows`.  ValueError if the layer makes something else of them."""
+        some, before = Automatic(self.layer, self.x.detach()[rows]), self.y.detach()[rows]
+        rounding = torch.finfo(before.dtype).eps ** 0.5
+        size = float(before.abs().max())
+        if not torch.allclose(some.y, before, rounding, rounding * size, equal_nan=True):
+            raise ValueError(
+                f"{type(self.layer).__name__} makes something else of the same images in another "
+                "batch: expected a layer that is not random and does not join the images"
+            )
+        return some
 
 
 class Zero(ForAll):

@@ -6,6 +6,7 @@ each batch, so that what variants share is computed once.
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 from scipy.stats import binomtest
 from torch import Tensor, nn
@@ -211,7 +212,7 @@ def gates(network: Network, images: Tensor, batch_size: int = 128) -> dict[str, 
     return found
 
 
-def mcnemar(right_a: Tensor, right_b: Tensor) -> float:
+def mcnemar(right_a: Tensor | np.ndarray, right_b: Tensor | np.ndarray) -> float:
     """Exact McNemar test on paired predictions: the p-value of "a and b err equally often".
 
     `right_a`, `right_b`: bool, of one shape (N, ...), whether each image was classified right;
@@ -221,6 +222,7 @@ def mcnemar(right_a: Tensor, right_b: Tensor) -> float:
     >>> mcnemar(a == labels, b == labels)  # a is right nine times, b never: 2 / 2^9.
     0.00390625
     """
+    right_a, right_b = torch.as_tensor(right_a), torch.as_tensor(right_b)
     if right_a.shape != right_b.shape or {right_a.dtype, right_b.dtype} != {torch.bool}:
         found = [(tuple(right.shape), right.dtype) for right in (right_a, right_b)]
         raise ValueError(f"paired predictions {found}: expected two bool tensors of one shape")

@@ -85,7 +85,7 @@ def linearise(module: nn.Module, x: Tensor) -> tuple[Tensor, Pullback]:
     """What `module` returns for x, (B, ...), and its transposed Jacobian there.
 
     Where x requires gradients and they are enabled, the output also leads back to x by automatic
-    differentiation.
+    differentiation; its graph is to be retained, for layers that have no rule here share it.
 
     >>> y, back = linearise(nn.ReLU(), torch.tensor([[-1.0, 2.0]]))
     >>> back(torch.tensor([[5.0, 6.0]]))
@@ -107,14 +107,17 @@ def forward(module: nn.Module, x: Tensor) -> Linear:
 
 
 def identity(module: nn.Identity, x: Tensor) -> Linear:
+    """Nothing to do."""
     return x, []
 
 
 def dropout(module: nn.Dropout, x: Tensor) -> Linear | None:
+    """Nothing to do in eval mode."""
     return None if module.training else (x, [])
 
 
 def sequence(module: nn.Sequential, x: Tensor) -> Linear:
+    """One part after the other, and back."""
     steps: list[Step] = []
     for part in module:
         x, new = forward(part, x)
@@ -123,20 +126,24 @@ def sequence(module: nn.Sequential, x: Tensor) -> Linear:
 
 
 def scaled(module: Scaled, x: Tensor) -> Linear:
+    """The factor, then the steps of what is scaled."""
     y, steps = forward(module.module, x)
     return y * module.factor, [Diagonal(y.new_tensor(module.factor)), *steps]
 
 
 def subsample(module: Subsample, x: Tensor) -> Linear:
+    """Back to every second pixel."""
     return module(x), [Spread(x)]
 
 
 def relu(module: nn.ReLU, x: Tensor) -> Linear:
+    """A mask."""
     y = F.relu(x)
     return y, [Diagonal((y > 0).to(y.dtype, memory_format=layout(y)))]
 
 
 def batch_norm(module: _BatchNorm, x: Tensor) -> Linear | None:
+    """A factor a channel, where the statistics are not the images'."""
     if module.training or module.running_var is None:
         return None
     factor = (module.running_var + module.eps).rsqrt()
@@ -145,10 +152,12 @@ def batch_norm(module: _BatchNorm, x: Tensor) -> Linear | None:
 
 
 def linear(module: nn.Linear, x: Tensor) -> Linear:
+    """The product with the weights."""
     return module(x), [Product(module.weight)]
 
 
 def convolution(module: Convolutional, x: Tensor) -> Linear | None:
+    """The transposed convolution, for zeros around the image."""
     if module.padding_mode != "zeros" or type(module.padding) is not tuple:
         return None
     y = module(x)

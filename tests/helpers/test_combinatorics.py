@@ -63,7 +63,9 @@ def test_remaining_counts_the_paths_that_avoid_the_deleted_modules():
     counts = survivors.sum(1).bincount(minlength=7).tolist()
     expected = [
         c * left
-        for c, left in zip(combinatorics.counts_by_length(6), combinatorics.remaining(6, 2), strict=True)
+        for c, left in zip(
+            combinatorics.counts_by_length(6), combinatorics.remaining(6, 2), strict=True
+        )
     ]
     assert counts == pytest.approx(expected)
 
@@ -132,6 +134,35 @@ def test_the_same_seed_gives_the_same_draws():
     assert draws(3) == draws(3)
     assert draws(3)[0] != draws(4)[0]
     assert draws(3)[1] != draws(4)[1]
+
+
+def test_the_effective_lengths_are_those_of_section_5():
+    assert list(combinatorics.EFFECTIVE) == [5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17]
+
+
+def test_surviving():
+    """Weights as the counts: 2^-deleted of the paths are left; all weight on the path of length 0
+    stays, and on the longest goes."""
+    counts = combinatorics.counts_by_length(54)
+    assert combinatorics.surviving(54, 10, counts) == pytest.approx(2**-10, rel=1e-12)
+    assert combinatorics.surviving(3, 1, [2, 0, 0, 0]) == 1
+    assert combinatorics.surviving(3, 1, [0, 0, 0, 2]) == 0
+    assert combinatorics.surviving(3, 1, [0, 3, 0, 1]) == pytest.approx(0.5)
+
+
+def test_what_has_no_answer():
+    for ask, message in (
+        (lambda: combinatorics.count(-1), "-1 modules: expected 0 or more"),
+        (lambda: combinatorics.counts_by_length(-1), "-1 modules: expected 0 or more"),
+        (lambda: combinatorics.share_between(9, 5, 4), "path lengths 5 to 4: expected the short"),
+        (lambda: combinatorics.remaining_between(9, 1, 5, 4), "path lengths 5 to 4: expected"),
+        (lambda: combinatorics.surviving(3, 1, [1, 1]), "2 weights: expected 4"),
+        (lambda: combinatorics.surviving(1, 1, [0, 0]), "add up to nothing"),
+        (lambda: combinatorics.tightest_band(3, -0.1), "share -0.1"),
+        (lambda: combinatorics.tightest_band(3, float("nan")), "share nan"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ask()
 
 
 @pytest.mark.parametrize("length", [-1, 55])

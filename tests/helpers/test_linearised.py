@@ -361,7 +361,56 @@ def test_joined(four):
     assert not linearised.joined(four)
 
 
+def test_dropout_in_train_mode(four, images, labels):
+    """One draw for everything: the same masks on the way there and back."""
+    four.blocks[1].residual.append(nn.Dropout(0.5))
+    with torch.random.fork_rng(devices=[]):
+        at = Linearised(four.train(), images, labels, whole=True)
+    lengths = at.by_length(4)
+    at.check_sum(lengths)
+    assert distance(lengths.sum(0), at.whole) < 1e-12
+    assert torch.equal(at.by_length(4), lengths)
+
+
+def test_along_all(network, images, labels):
+    at = Linearised(network, images, labels, at_image=True, whole=True)
+    assert distance(at.along_all(), one_pass(at)) < 1e-15
+    assert distance(at.along_all(), at.whole) < 1e-12
+
+
+def test_check_sum(four, images, labels):
+    """Each image's gradient on its own, down to a part in 10^11 of what is added up."""
+    at = Linearised(four, images, labels, whole=True)
+    lengths = at.by_length(4)
+    at.check_sum(lengths)
+    smallest = lengths.flatten(2).norm(dim=2).sum(0).argmin()
+    for wrong in (1e-11, 0.1):
+        off = lengths.clone()
+        off[2, smallest] *= 1 + wrong * 10
+        with pytest.raises(ArithmeticError, match="miss the whole gradient by .* up to 2.2e-12"):
+            at.check_sum(off)
+    with pytest.raises(ArithmeticError, match="not finite"):
+        at.check_sum(lengths * float("nan"))
+    assert at.rounding() == 1e4 * 2**-52
+
+
 # What must be refused.
+
+
+class Centred(nn.Module):
+    """x less its mean over the batch: the images are joined, and nothing says so."""
+
+    def forward(self, x):
+        return x - x.mean(0)
+
+
+@pytest.mark.parametrize("layer", [Centred(), nn.Dropout(0.5).train()], ids=["joins", "random"])
+def test_a_layer_that_gives_other_outputs_to_the_same_images(four, images, labels, layer):
+    four.blocks[1].residual.append(layer)
+    with torch.random.fork_rng(devices=[]):
+        at = Linearised(four, images, labels)
+        with pytest.raises(ValueError, match=f"{type(layer).__name__} makes something else of the"):
+            at.along_each(combinatorics.every(4)[:5], torch.tensor([0, 0, 1, 2, 3]))
 
 
 class Half(ResidualModule):

@@ -115,6 +115,9 @@ def test_scale_residuals():
     assert network(torch.tensor(1.0)) == 2 * 3
     with pytest.raises(ValueError, match="1 factors for 2 modules"):
         scale_residuals(network, [0.5])
+    deleted = network.with_blocks([network.blocks[0], nn.Identity()])
+    with pytest.raises(TypeError, match="module 1 is a Identity: expected a ResidualModule"):
+        scale_residuals(deleted, [0.5, 0.25])
 
 
 @pytest.mark.parametrize("training", [True, False])

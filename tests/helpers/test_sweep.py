@@ -379,6 +379,7 @@ def test_mcnemar(only_a, only_b, p):
     right_a = torch.tensor([True] * 7 + [False] * 4 + [True] * only_a + [False] * only_b)
     right_b = torch.tensor([True] * 7 + [False] * 4 + [False] * only_a + [True] * only_b)
     assert sweep.mcnemar(right_a, right_b) == pytest.approx(p, rel=1e-12)
+    assert sweep.mcnemar(right_a.numpy(), right_b.numpy()) == pytest.approx(p, rel=1e-12)
 
 
 def test_mcnemar_of_what_is_not_paired():

@@ -331,6 +331,69 @@ def test_one_image_for_many_gradients(draw):
     assert distance(linearise(layer, x)[1].at(rows)(g), expected) < 1e-13
 
 
+@pytest.mark.parametrize("name", EVERY)
+def test_one_image_alone(name, draw):
+    """Its batch may have any stride: as from `image.permute(2, 0, 1)[None]`, or from unflatten."""
+    layer, x = make(name), some(name, draw)[:1]
+    y, _ = linearise(layer, x)
+    g = draw(1, *y.shape)
+    expected = automatic(layer, x, g)
+    odd = [strange(t) for t in (x, g[0])]
+    for image, gradient in ((x, g[0]), (x, odd[1]), (odd[0], g[0]), odd):
+        assert distance(linearise(layer, image)[1](gradient[None]), expected) < 1e-13
+
+
+def strange(x):
+    """The same numbers; channels are last, and the batch has the stride of a pixel."""
+    last = x[0].movedim(0, -1).contiguous()
+    return last.movedim(-1, 0)[None]
+
+
+VOLUMES = {
+    "signals": (lambda: nn.Conv1d(4, 6, 3, stride=2, padding=1), (5, 4, 8)),
+    "signals in groups": (lambda: nn.Conv1d(4, 6, 2, dilation=3, groups=2), (5, 4, 9)),
+    "videos": (
+        lambda: nn.Conv3d(4, 6, (1, 2, 3), stride=(2, 1, 3), padding=(0, 1, 2)),
+        (5, 4, 5, 4, 6),
+    ),
+    "norm of vectors": (lambda: nn.BatchNorm1d(4), (5, 4)),
+    "norm of signals": (lambda: nn.BatchNorm1d(4), (5, 4, 6)),
+    "norm of videos": (lambda: nn.BatchNorm3d(4), (5, 4, 2, 3, 3)),
+    "product": (lambda: nn.Linear(4, 6, bias=False), (5, 3, 2, 4)),
+}
+
+
+@pytest.mark.parametrize("name", VOLUMES)
+def test_of_any_number_of_dimensions(name, draw):
+    """Without automatic differentiation."""
+    build, shape = VOLUMES[name]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layer, x = build().double(), draw(*shape)
+        layer(x)
+        for weight in layer.parameters():
+            nn.init.normal_(weight)
+    y, back = linearise(layer.eval(), x)
+    assert torch.equal(y, layer(x)) and not any(isinstance(s, Automatic) for s in back.steps)
+    g = draw(2, 3, *y.shape)
+    expected = automatic(layer, x, g.flatten(0, 1)).unflatten(0, (2, 3))
+    assert distance(back(g), expected) < 1e-13
+    rows = torch.tensor([3, 0, 3])
+    assert distance(back.at(rows)(g[0][:, rows]), expected[0][:, rows]) < 1e-13
+
+
+def test_where_gradients_are_enabled(draw):
+    """The output leads back to x if x requires gradients, and only then."""
+    layer, x = make("in place in between"), some("in place in between", draw)
+    y, back = linearise(layer, x.requires_grad_())
+    g = draw(*y.shape)
+    (found,) = torch.autograd.grad(y, x, g, retain_graph=True)
+    assert distance(found, back(g)) < 1e-13
+    with torch.no_grad():
+        assert not linearise(layer, x)[0].requires_grad
+    assert not linearise(layer, x.detach())[0].requires_grad
+
+
 def test_whatever_the_layers_do_next(draw):
     """What is held does not change with the input or the output."""
     for name in ("ReLU", "in place at first", "of tokens"):
