@@ -8,6 +8,8 @@ from study.records import store
 from study.training.recipes import TrainConfig
 
 CONFIG = asdict(TrainConfig())
+SPEED = {"plain": 2.0, "ours": 1.0}
+BENCH = {"repeats": 5, "threads": 1}
 
 
 def row(experiment, value, samples=10_000, seed=0, dataset="cifar10", **config):
@@ -139,6 +141,6 @@ def examples():
             },
             64,
         ),
-        "bench exact": row("bench exact", {"plain": 2.0, "ours": 1.0, "goal": 2, "note": "a"}, 5),
-        "bench growth": row("bench growth", [{"modules": 2, "ours": 1.0, "plain": 2.0}], 5),
+        "bench exact": row("bench exact", SPEED | {"goal": 2, "note": "a"}, 5, **BENCH),
+        "bench growth": row("bench growth", [SPEED | {"modules": 2}], 5, **BENCH),
     }

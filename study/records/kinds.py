@@ -49,6 +49,7 @@ class Text(Kind):
     """A name."""
 
     def check(self, where: str, entry: Any) -> None:
+        """SchemaError unless `entry` is a name."""
         if not isinstance(entry, str) or not entry:
             raise SchemaError(f"{where} is {entry!r:.40}: expected {self.name}")
 

@@ -1,8 +1,10 @@
 """The benchmarks' rows (`python -m benchmarks`) as tables for a page."""
 
-from study.records import store
+from typing import Any
 
-PREFIX = "bench "
+from study.records import store
+from study.records.schema import BENCH as PREFIX
+from study.text.escape import plain
 
 
 def values(rows: list[dict]) -> dict[str, dict]:
@@ -26,7 +28,7 @@ def table(rows: list[dict]) -> str:
         if "limit" in value:
             says += f"<br>limit {value['limit']:.3g}x"
         times = f"{duration(value['plain'])} → {duration(value['ours'])}"
-        lines.append(f"| **{name}**<br>{value['note']} | {times} | {says} |")
+        lines.append(f"| **{plain(name)}**<br>{plain(value['note'])} | {times} | {says} |")
     return "\n".join(lines)
 
 
@@ -34,7 +36,8 @@ def facts(rows: list[dict]) -> str:
     """Markdown: numbers that are no times, exactness, memory and rounding."""
     lines, found = ["| | |", "|---|---|"], values(rows)
     for what, distance in found.get("exactness", {}).items():
-        lines.append(f"| sum over all lengths, {what}: relative distance | {distance:.1e} |")
+        said = f"sum over all lengths, {plain(what)}: relative distance"
+        lines.append(f"| {said} | {distance:.1e} |")
     if cut := found.get("exact cut"):
         beyond = f"beyond {cut['max_length']} modules"
         lines.append(
@@ -52,7 +55,7 @@ def facts(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def growth(rows: list[dict]) -> dict[str, list[dict]]:
+def growth(rows: list[dict]) -> dict[str, Any]:
     """How cost grows: "modules", "images" and "variants", each a table for `figures.growth`."""
     prefix = "growth with "
     return {
@@ -69,9 +72,9 @@ def provenance(rows: list[dict]) -> str:
     for r in last.values():
         commits.setdefault(r["code"]["commit"], []).append(r)
     return "<br>".join(
-        f"{'; '.join(r['experiment'].removeprefix(PREFIX) for r in found)}: "
+        f"{'; '.join(plain(r['experiment'].removeprefix(PREFIX)) for r in found)}: "
         f"{found[0]['config']['repeats']} repeats, {found[0]['config']['threads']} threads, torch "
-        f"{found[0]['versions']['torch']}; {store.provenance(found[0]).partition(' of ')[2]}"
+        f"{plain(found[0]['versions']['torch'])}; {store.provenance(found[0]).partition(' of ')[2]}"
         for found in commits.values()
     )
 

@@ -1,13 +1,18 @@
 """What the variants of settings that the paper leaves open change: recorded rows as Markdown."""
 
+from contextlib import suppress
+
 import numpy as np
 
 from helpers import lesions, models
+from study.claims.claim import Missing
 from study.claims.dynamics import mean_length
 from study.claims.gradients import decay, effective, product_shares
 from study.claims.lesions import DEAR, costs, dear, small_and_modest
-from study.claims.rows import FULL, PLAIN, example, listed, matched, matching, recipe
-from study.training.recipes import LOWER_RATES
+from study.claims.rows import FULL, PLAIN, example, matched, matching
+from study.claims.words import listed, recipe
+from study.decay import decay_sum
+from study.text.escape import plain
 
 NOT_RECORDED = "*Not recorded yet.*"
 
@@ -21,19 +26,25 @@ def table(head: list[str], lines: list[list[str]]) -> str:
 
 
 def length_of_training(rows: list[dict]) -> str:
-    """The networks trained on CIFAR-10, recipe and error, by name and length of training."""
-    trained = [r for r in rows if r["experiment"] == "training" and r["dataset"] == "cifar10"]
+    """The networks trained on CIFAR-10, recipe, decay sum and error, by name and length of
+    training."""
+    trained = [
+        r
+        for r in rows
+        if r["experiment"] == "training" and r["dataset"] == "cifar10" and "recipe" in r["config"]
+    ]
     trained.sort(key=lambda r: (r["model"], r["config"]["iterations"]))
     lines = [
         [
-            r["model"],
+            plain(r["model"]),
             recipe(r),
+            f"{decay_sum(r['config']):.2g}",
             f"{100 * r['value']['error']:.2f}%",
             f"{r['seconds'] / 60:.0f} min",
         ]
         for r in trained
     ]
-    return table(["network", "recipe", "test error", "training took"], lines)
+    return table(["network", "recipe", "decay sum", "test error", "training took"], lines)
 
 
 def shortcuts(rows: list[dict], kind: str) -> str:
@@ -41,7 +52,10 @@ def shortcuts(rows: list[dict], kind: str) -> str:
     alike, and what B4 asks about."""
     found = matched(rows, "deletion", FULL, FULL | {"shortcuts": kind})
     lines = [
-        [*deletion(r, r["config"]["shortcuts"])[:4], *small_and_modest([r])[1][1].split("; ")]
+        [
+            *deletion(r, plain(r["config"]["shortcuts"]))[:4],
+            *small_and_modest([r])[1][1].split("; "),
+        ]
         for r in found
     ]
     return table([*DELETION_HEAD[:4], "downsampling modules", "others"], lines)
@@ -53,7 +67,7 @@ def robustness(rows: list[dict]) -> str:
     found.sort(key=lambda r: (r["config"]["iterations"], r["seed"]))
     lines = []
     for r in found:
-        *cells, _, images, trained = deletion(r, r["model"])
+        *cells, _, images, trained = deletion(r, plain(r["model"]))
         lines.append([*cells, listed(dear(costs([r]))), images, trained])
     more = f"modules that cost more than {DEAR} pt"
     return table([*DELETION_HEAD[:4], more, *DELETION_HEAD[5:]], lines)
@@ -61,9 +75,7 @@ def robustness(rows: list[dict]) -> str:
 
 def vgg(rows: list[dict]) -> str:
     """Single deletions from VGG-15, with batch norm and without."""
-    plain = "vgg15-plain"
-    bare = {"model": plain, "learning_rate": LOWER_RATES[plain]}
-    kinds = {"batch norm": PLAIN, "none": bare}
+    kinds = {"batch norm": PLAIN, "none": {"model": "vgg15-plain"}}
     found = {name: example(rows, "deletion", **kind) for name, kind in kinds.items()}
     return table(DELETION_HEAD, [deletion(r, name) for name, r in found.items() if r])
 
@@ -88,7 +100,7 @@ def deletion(row: dict, name: str) -> list[str]:
 
 def gradient(rows: list[dict]) -> str:
     """Decay and shares of the gradient by where, and with which statistics, it is measured."""
-    kinds = {
+    kinds: dict[str, dict] = {
         "first module's input, test mode": {},
         "at the image": {"at_image": True},
         "batch norm as in training": {"batch_statistics": True},
@@ -101,8 +113,9 @@ def gradient(rows: list[dict]) -> str:
             inside = f"{100 * within:.1f}%", f"{mean_length(shares):.2f}"
             # Single paths are sampled where images have gradients of their own: in test mode.
             single = "", ""
-            if sampled := example(rows, "sampled_norms", **FULL | kind):
-                value = sampled["value"]
+            sampled = example(rows, "sampled_norms", **FULL | kind)
+            with suppress(Missing):
+                value = sampled["value"] if sampled else {"lengths": [], "mean": []}
                 fit, lengths = decay(value), np.array(value["lengths"])
                 product = product_shares(lengths, np.array(value["mean"]), value["modules"])
                 within = effective(lengths, product)
@@ -114,11 +127,13 @@ def gradient(rows: list[dict]) -> str:
 
 def spared(rows: list[dict]) -> str:
     """Median error after random deletions, with and without the downsampling modules."""
-    kinds = {"any module": {}, "downsampling spared": {"spare_downsampling": True}}
+    kinds: dict[str, dict] = {"any module": {}, "downsampling spared": {"spare_downsampling": True}}
     lines = []
     for name, kind in kinds.items():
         if row := example(rows, "random_deletions", **FULL | kind):
             by_count = dict(zip(row["value"]["deleted"], row["value"]["errors"], strict=True))
+            if not {1, 5, 10, 20} <= by_count.keys():
+                continue
             medians = [f"{100 * np.median(by_count[k]):.1f}%" for k in (1, 5, 10, 20)]
             lines.append([name, *medians, f"{row['config']['images']:,}", recipe(row)])
     return table(["deleted", "1", "5", "10", "20", "test images", "recipe"], lines)
@@ -144,5 +159,6 @@ def test_time(rows: list[dict]) -> str:
     lines = [
         [f"seed {r['seed']}", *(f"{100 * r['value'][way]:.2f}%" for way in ways), recipe(r)]
         for r in found
+        if r["value"].keys() == found[0]["value"].keys()
     ]
-    return table(["", *ways, "recipe"], lines)
+    return table(["", *map(plain, ways), "recipe"], lines)

@@ -6,11 +6,13 @@ import numpy as np
 
 from helpers.combinatorics import EFFECTIVE
 from study.claims import LEDGER, judge
+from study.claims.claim import Missing
 from study.claims.dynamics import mean_length
 from study.claims.gradients import decay, effective, product_shares
 from study.claims.lesions import DEAR, costs, dear
-from study.claims.rows import FULL, PLAIN, example, listed, recipe, runs, several, spread
+from study.claims.rows import FULL, PLAIN, example, runs
 from study.claims.training import comparisons
+from study.claims.words import listed, recipe, several, spread
 
 BAND = f"{EFFECTIVE[0]} to {EFFECTIVE[-1]}"
 
@@ -39,6 +41,8 @@ def random_deletions(rows: list[dict]) -> str:
     if not row:
         return ""
     by_count = dict(zip(row["value"]["deleted"], row["value"]["errors"], strict=True))
+    if not {1, 5, 10, 20} <= by_count.keys():
+        return ""
     medians = {k: f"{100 * np.median(by_count[k]):.0f}%" for k in (1, 5, 10, 20)}
     errors = ", ".join(f"{error} after {k}" for k, error in medians.items())
     return f"The median error when modules are deleted at random ({recipe(row)}): {errors}."
@@ -49,8 +53,14 @@ def norms(rows: list[dict]) -> str:
     row = example(rows, "sampled_norms", **FULL)
     if not row:
         return ""
-    fit, value = decay(row["value"]), row["value"]
+    value = row["value"]
     means = dict(zip(value["lengths"], value["mean"], strict=True))
+    if not {1, 17} <= means.keys():
+        return ""
+    try:
+        fit = decay(value)
+    except Missing:
+        return ""
     return (
         f"Each further module on a path leaves {10**fit.slope:.2f} of the gradient's norm (R^2 "
         f"{fit.rvalue**2:.3f}; {recipe(row)}): from {means[1]:.1e} on a path of one module to "

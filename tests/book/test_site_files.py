@@ -83,8 +83,7 @@ def test_the_first_page_is_a_summary():
         # Behind each comes a sentence from the rows.
         assert figure.find_next("strong").get_text() == "Recorded."
     rows = store.read(ROOT / "book/results")
-    for verdict, count in claims.counts(rows).items():
-        assert f"{count} {verdict}" in page(NAMES[0]).get_text()
+    assert claims.headline(rows).replace("**", "") in " ".join(page(NAMES[0]).get_text().split())
 
 
 @pytest.mark.parametrize("name", NAMES if BUILT else [])

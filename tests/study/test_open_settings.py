@@ -7,9 +7,9 @@ import pytest
 
 from helpers import combinatorics
 from study.text import open_settings, summary
-from study.training.recipes import reference
+from study.training.recipes import TrainConfig, reference
 
-NET = {"model": "resnet", "depth": 110, "active": 0, "survival": 1.0, "shortcuts": "subsample"}
+NET = asdict(TrainConfig())
 SHORT = {"recipe": "compact", "iterations": 1560}
 
 
@@ -49,7 +49,7 @@ def test_without_rows_a_table_says_so(tell):
 def test_training():
     rows = [row("training", {"error": 0.1234, "rounding": -0.0002, "wrong": [], "modules": 54})]
     found = cells(open_settings.length_of_training(rows), 0)
-    assert found == ["a network", "short recipe, 1,560 iterations", "12.34%", "2 min"]
+    assert found == ["a network", "compact recipe, 1,560 iterations", "0.0078", "12.34%", "2 min"]
 
 
 def test_trained_networks_are_in_order():
@@ -59,7 +59,7 @@ def test_trained_networks_are_in_order():
     rows.append(row("training", value) | {"dataset": "digits"})
     assert len(open_settings.length_of_training(rows).split("\n")) == 2 + len(names)
     found = [cells(open_settings.length_of_training(rows), i)[:2] for i in range(3)]
-    lengths = [f"short recipe, {i} iterations" for i in ("300", "2,000", "10")]
+    lengths = [f"compact recipe, {i} iterations" for i in ("300", "2,000", "10")]
     assert found == [list(pair) for pair in zip("aab", lengths, strict=True)]
 
 
@@ -122,7 +122,7 @@ def test_gradient_by_place():
     expected = 100 * weights[4:17].sum() / weights.sum()
     assert (factor, product) == ("0.200, R^2 1.000", f"{expected:.1f}%")
     assert (inside, mean) == ("65.0%", f"{0.25 * 4 + 6.5 + 2:.2f}")
-    assert recipe == "short recipe, 1,560 iterations"
+    assert recipe == "compact recipe, 1,560 iterations"
     assert cells(found, 1) == ["batch norm as in training", "", "", inside, mean, recipe]
 
 
@@ -131,7 +131,7 @@ def test_spared():
     value = {"deleted": list(range(1, 21)), "errors": errors, "intact": 0.1}
     found = open_settings.spared([row("random_deletions", value, spare_downsampling=True)])
     medians, images = ["11.0%", "15.0%", "20.0%", "30.0%"], "1,000"
-    recipe = "short recipe, 1,560 iterations"
+    recipe = "compact recipe, 1,560 iterations"
     assert cells(found, 0) == ["downsampling spared", *medians, images, recipe]
 
 
@@ -188,11 +188,11 @@ def test_sentences():
     norms = summary.judged(summary.norms, ["B9", "B8"], rows)
     assert norms.startswith("**Recorded.** Each further module on a path leaves 0.20 of")
     assert "from 2.0e-01 on a path of one module to 1.3e-12 on one of 17. (B9, *the" in norms
-    assert "its length*: **reproduced**; B8, *error" in norms and norms.endswith("**not run**.)")
+    assert "its length*: **undecided**; B8, *error" in norms and norms.endswith("**not run**.)")
     assert "costs 1.00 points" in one and "20.0 at most" in one and "85% or more" in one
     assert one.endswith(" More than 10 points: module 4 (downsampling: 4).")
     for told in (one, many, norms, gradient):
-        assert "(short recipe, 1,560 iterations)" in told or "; short recipe, 1,560" in told
+        assert "(compact recipe, 1,560 iterations)" in told or "; compact recipe, 1,560" in told
     assert "11% after 1, 15% after 5, 20% after 10, 30% after 20" in many
     assert "carry 75.0% of the gradient" in gradient and "shorter ones carry 25.0%" in gradient
     assert "length is 8.0 modules" in gradient
