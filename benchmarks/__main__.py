@@ -15,7 +15,7 @@ import torch
 
 from benchmarks import growth, paths, subject, sweeps
 from study.data import ROOT
-from study.records import store
+from study.records import commit, store
 from study.text import benchmarks
 
 EXPERIMENTS = {
@@ -40,10 +40,15 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=5, help="of each timing (%(default)s)")
     parser.add_argument("--only", nargs="+", choices=EXPERIMENTS, default=list(EXPERIMENTS))
     parser.add_argument("--record", action="store_true", help="write to book/results/, too")
+    parser.add_argument(
+        "--unknown-commit", action="store_true", help="record where git does not tell the code"
+    )
     options = parser.parse_args()
     try:
+        if options.record:
+            commit.require(options.unknown_commit)
         on = subject.load(options.dataset)
-    except (ValueError, OSError) as problem:
+    except (ValueError, OSError, RuntimeError) as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1
     rows = []

@@ -4,6 +4,7 @@ Beside it stand the small networks of the book's live results, which are trained
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from study.training.recipes import TrainConfig, reference
 
@@ -47,7 +48,7 @@ class Chapter:
 
 def networks(size: Size) -> dict[str, TrainConfig]:
     """The networks of the study, by the name of their part."""
-    some = {"dataset": "cifar10", "iterations": size.others}
+    some: dict[str, Any] = {"dataset": "cifar10", "iterations": size.others}
     found = {"resnet110": reference("cifar10", size.main)}
     for seed in range(SEEDS):
         found[f"all-modules-{seed}"] = reference(**some, seed=seed)
@@ -125,9 +126,11 @@ def chapters(size: Size) -> dict[str, Chapter]:
 
 def small_networks() -> list[TrainConfig]:
     """The networks on digits that the chapters look at unless told otherwise."""
-    shallow = {"depth": 20, "iterations": 440}
-    pairs = [{"seed": seed, "active": active} for seed in range(3) for active in (0, 4)]
-    others = [{"survival": 0.5}, {"model": "highway"}]
+    shallow: dict[str, Any] = {"depth": 20, "iterations": 440}
+    pairs: list[dict[str, Any]] = [
+        {"seed": seed, "active": active} for seed in range(3) for active in (0, 4)
+    ]
+    others: list[dict[str, Any]] = [{"survival": 0.5}, {"model": "highway"}]
     return [
         reference("digits"),
         reference("digits", model="vgg15"),

@@ -52,7 +52,7 @@ def test_a_broken_contract_is_noticed(tmp_path):
 def test_training_runs_on_a_bare_machine():
     """What `python -m study.training` imports, in a process of its own."""
     code = (
-        "import sys; before = set(sys.modules); import study.training.__main__; "
+        "import sys; before = set(sys.modules); import study.training.command; "
         "print(*{m.split('.')[0] for m in set(sys.modules) - before})"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from study.claims.claim import Claim, decided
+from study.claims.claim import Claim, Missing, decided
 from study.claims.equivalence import half_width, interval, seeds_needed, verdict_of, welch
 from study.claims.quality import setting
 from study.claims.rows import FULL, alike, common, matching, pairs, same_recipe, select
@@ -100,9 +100,11 @@ def at_equal_compute(rows: list[dict], every: list[dict], other: dict, ratio: fl
 
 
 def _b12(rows):
-    trained = {r["config"].get("active", 0) for r in rows if r["experiment"] == "training"}
-    m = max(trained, default=0)
-    one, other = FULL, FULL | {"active": m or 1}
+    trained = {r["config"].get("active") for r in rows if r["experiment"] == "training"}
+    if not (parts := {m for m in trained if m}):
+        raise Missing("no rows of networks trained on a part of their modules")
+    m = max(parts)
+    one, other = FULL, FULL | {"active": m}
     every, some = pairs(rows, "training", one, other, least=SEEDS)
     a, b = errors(every), errors(some)
     n = common(every + some, "modules")

@@ -11,14 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from study.data.image_files import (
-    DataError,
-    find_cifar10,
-    folder_classes,
-    folder_places,
-    read_cifar10,
-    read_folder,
-)
+from study.data import folders
+from study.data.image_files import DataError, find_cifar10, read_cifar10
 from study.places import ROOT
 
 
@@ -176,15 +170,13 @@ def _cifar10(root: Path, name: str) -> Dataset:
 
 def _folder(root: Path, image_size: int) -> Dataset:
     """An ImageFolder, with the scaling that is customary for ImageNet."""
-    places = folder_places(root)
-    classes = folder_classes(places["test"])
+    places = folders.splits(root)
+    classes = folders.classes(root, places)
 
     def read(split: str) -> Split:
-        if folder_classes(places[split]) != classes:
-            raise DataError(
-                f"{root}: train/ and {places['test'].name}/ do not hold the same classes"
-            )
-        return Split(*read_folder(places[split], image_size))
+        if split not in places:
+            raise DataError(f"{root}: expected the folder train/ in it, there is none to train on")
+        return Split(*folders.read(places[split], classes, image_size))
 
     imagenet = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     return Dataset(f"folder:{root.name}", classes, image_size // 8, True, read, imagenet)

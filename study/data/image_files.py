@@ -1,4 +1,4 @@
-"""Files of images on disk, read into tensors and checked: CIFAR-10 in both layouts, folders."""
+"""CIFAR-10's files, in both layouts, read into tensors and checked."""
 
 import hashlib
 import shutil
@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 from torchvision import datasets
-from torchvision.transforms import v2
 
 # SHA-1 of the official binary files of CIFAR-10 (one label byte, 3,072 pixel bytes a record).
 CIFAR10_TRAIN = {
@@ -85,33 +84,3 @@ def find_cifar10(root: Path) -> None:
             f"CIFAR-10 is not under {root} and could not be downloaded ({problem}): set DATA_DIR "
             "to a folder that holds cifar-10-batches-bin or cifar-10-batches-py"
         ) from None  # A page of errors of the connection would bury this one.
-
-
-def folder_places(root: Path) -> dict[str, Path]:
-    """Where the splits of an image folder lie; DataError unless there are two."""
-    test = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
-    if test is None or not (root / "train").is_dir():
-        raise DataError(f"{root}: expected the folders train/ and test/ (or val/) in it")
-    return {"train": root / "train", "test": test}
-
-
-def folder_classes(place: Path) -> list[str]:
-    """The classes of one split, a folder each; DataError if there are none."""
-    try:
-        return datasets.ImageFolder(place).classes
-    except FileNotFoundError as problem:
-        raise DataError(f"{place}: expected a folder of images for each class") from problem
-
-
-def read_folder(place: Path, image_size: int) -> tuple[Tensor, Tensor]:
-    """The images of one split, resized and cropped in the middle to `image_size` pixels, uint8
-    (N, 3, H, W), and labels, int64 (N,).  DataError, naming the file, for a damaged image."""
-    crop = [v2.PILToTensor(), v2.Resize(image_size * 8 // 7), v2.CenterCrop(image_size)]
-    files = datasets.ImageFolder(place, v2.Compose(crop))
-    images = []
-    for index, (path, _) in enumerate(files.samples):
-        try:
-            images.append(files[index][0])
-        except OSError as problem:
-            raise DataError(f"{path} is no image that can be read ({problem})") from problem
-    return torch.stack(images), torch.tensor(files.targets)

@@ -41,6 +41,7 @@ REAL = Kind("a finite number")
 SIZE = Kind("a finite number from 0", low=0)
 SHARE = Kind("a share from 0 to 1", low=0, high=1)
 TAU = Kind("a rank correlation from -1 to 1", low=-1, high=1)
+COSINE = Kind("a cosine from -1 to 1", low=-1, high=1)
 COUNT = Kind("a whole number from 1", whole=True, low=1)
 INDEX = Kind("a whole number from 0", whole=True, low=0)
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from helpers.lesions import kendall_tau
 from study.records.kinds import (
+    COSINE,
     COUNT,
     INDEX,
     REAL,
     SHARE,
+    SIZE,
     TAU,
     SchemaError,
     ascending,
@@ -22,13 +24,17 @@ from study.records.kinds import (
 
 @dataclass(frozen=True)
 class Training:
-    """Test error of a trained network, the test images it gets wrong (indices), its modules, and
-    by how much rounding to half precision moved the error."""
+    """Test error of a trained network, the test images it gets wrong (indices), its modules, by how
+    much rounding to half precision moved the error, and how far the weights have come from their
+    random start (`study.training.drift`)."""
 
     error: float = one(SHARE)
     wrong: list[int] = each(INDEX, "wrong")
     modules: int = one(COUNT)
     rounding: float | None = one(REAL, optional=True)
+    decay_sum: float | None = one(SIZE, optional=True)
+    cosine_with_start: float | None = one(COSINE, optional=True)
+    gamma_mean: list[float] | None = each(REAL, "normalised", optional=True)
 
     def relations(self, samples: int, images: int) -> None:
         """The error is the share of the images that are wrong."""

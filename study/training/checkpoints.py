@@ -1,16 +1,21 @@
-"""Checkpoints: named tensors and a small description in one safetensors file, written whole."""
+"""Checkpoints: named tensors and a small description in one safetensors file, written whole and
+verified whenever it is read.
 
-import contextlib
+The file's metadata holds two sums beside the description: of the tensors, by which result rows name
+the weights, and of the description.
+"""
+
 import hashlib
 import json
-import os
-import platform
-import re
 from pathlib import Path
+from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
+
+from study import files
 
 
 class CheckpointError(RuntimeError):
@@ -26,77 +31,65 @@ def write(path: Path, tensors: dict[str, Tensor], about: dict) -> None:
     packed = {
         name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()
     }
-    replace(path, save(packed, {"about": json.dumps(about)}))
+    text = json.dumps(about)
+    sums = {"weights": weights_digest(packed), "about_sum": sha256(text.encode())}
+    files.replace(path, save(packed, {"about": text} | sums))
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Put `content` in the place of `path` in one step."""
-    path = Path(path)
-    part = path.with_name(f"{part_prefix(path)}{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(OSError):  # Clearing is a courtesy: no reason not to write.
-            clear(path)
-        with open(part, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException as problem:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        if not isinstance(problem, OSError):
-            raise
-        message = f"{path} cannot be written ({problem.strerror}): choose another folder"
-        raise OSError(message) from problem
-
-
-def part_prefix(path: Path) -> str:
-    """How the names of the part files of `path` begin that this machine writes; then the process.
-
-    Several machines may share a folder, and each knows its own processes alone.
-    """
-    return f".{path.name}.{platform.node()}."
-
-
-def clear(path: Path) -> None:
-    """Delete the part files of `path` that processes of this machine left when they were killed."""
-    pattern = re.compile(re.escape(part_prefix(path)) + r"(\d+)\.part")
-    for part in path.parent.iterdir():
-        found = pattern.fullmatch(part.name)
-        if found and not is_running(int(found[1])):
-            part.unlink(missing_ok=True)  # Another process may clear as well.
-
-
-def is_running(process: int) -> bool:
-    """Whether there is such a process on this machine; True where that cannot be asked."""
-    if os.name != "posix":
-        return True  # On Windows os.kill ends the process, whatever the signal.
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True  # It is another user's.
-    return True
-
-
-def read(path: Path) -> tuple[dict[str, Tensor], dict]:
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors (on the CPU) and the description in `path`.
 
-    Raises FileNotFoundError, or CheckpointError for a file that is damaged.
+    Raises FileNotFoundError or OSError where it is not there or cannot be read, and CheckpointError
+    for a file that is not as it was written or whose weights are not finite.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{path}: there is no such checkpoint")
+    tensors, metadata = parse(files.read(path), path)
+    if not {"about", "weights", "about_sum"} <= metadata.keys():
+        raise CheckpointError(
+            f"{path} does not say which weights it should hold: if you know where it is from, "
+            f"`python -m study.training.older {path}` adds that"
+        )
+    text = metadata["about"]
+    right = {"about_sum": sha256(text.encode()), "weights": weights_digest(tensors)}
+    if not right.items() <= metadata.items():
+        raise damaged(path, "its content has changed since it was written")
+    if wrong := [name for name, t in tensors.items() if not torch.isfinite(t).all()]:
+        raise CheckpointError(f"{path}: {wrong[0]} is not finite, so no network can use it")
+    return tensors, json.loads(text)
+
+
+def parse(raw: bytes, path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the metadata in the bytes of a safetensors file, not yet verified.
+
+    CheckpointError, naming `path`, if they are no such file.
+    """
+    if raw.startswith(b"version https://git-lfs"):
+        raise CheckpointError(f"{path} is a pointer of Git LFS: fetch the file by `git lfs pull`")
+    if raw.startswith((b"PK\x03\x04", b"\x80\x02")):
+        raise CheckpointError(
+            f"{path} is a file of torch.save, not of safetensors: load it where you trust it, and "
+            "write its state_dict by study.training.checkpoints.write"
+        )
     try:
-        with safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get("about", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, about
-    except (SafetensorError, ValueError) as problem:
-        raise CheckpointError(f"{path} is damaged ({problem}): delete it and train again") from None
+        tensors = dict(sorted(load(raw).items()))
+        length = int.from_bytes(raw[:8], "little")
+        return tensors, json.loads(raw[8 : 8 + length]).get("__metadata__") or {}
+    except (
+        SafetensorError,
+        ValueError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        AssertionError,
+    ) as problem:
+        raise damaged(path, problem) from None
 
 
-def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+def damaged(path: Path, problem: object) -> CheckpointError:
+    """The error of a file that is not as it was written."""
+    return CheckpointError(f"{path} is damaged ({problem}): delete it and train again")
+
+
+def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path | str) -> None:
     """Copy `tensors`, read from `path`, into `network`; CheckpointError, with the network as it
     was, if they belong to another architecture."""
     expected = {name: tuple(t.shape) for name, t in network.state_dict().items()}
@@ -110,6 +103,25 @@ def fill(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
     network.load_state_dict(tensors)
 
 
+def weights_digest(tensors: dict[str, Tensor]) -> str:
+    """SHA-256 of names, types, shapes and values, whatever the order: which weights these are."""
+    found = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu()
+        found.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        # As one row of bytes; a copy, since a lone number may lie at any address.
+        found.update(tensor.reshape(-1).contiguous().view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
 def digest(path: Path) -> str:
-    """SHA-256 of the file: which weights a result row was measured on."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    """`weights_digest` of the checkpoint in `path`: which weights a result row was measured on.
+
+    Raises what `read` does.
+    """
+    return weights_digest(read(path)[0])
+
+
+def sha256(content: bytes) -> str:
+    """SHA-256, in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()

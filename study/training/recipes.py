@@ -3,14 +3,14 @@
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 
 import torch
 
 from helpers import combinatorics, models
 from helpers.devices import resolve
-from helpers.network import Network, scale_residuals
+from helpers.network import Network, ResidualNetwork, scale_residuals
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,23 @@ class TrainConfig:
         return f"{name}-{self.dataset.replace('/', '_').replace(':', '-')}{part}-s{self.seed}"
 
     def digest(self, data_checksum: str) -> str:
-        """A hash of all settings and of the training images: it names the run."""
-        return hashlib.sha256((json.dumps(asdict(self)) + data_checksum).encode()).hexdigest()
+        """A hash of what differs from the defaults, and of the training images: it names the run.
+
+        A new setting leaves the names of earlier runs as they are, if its default is what they did.
+        """
+        settings = json.dumps(changed(asdict(self)), sort_keys=True)
+        return hashlib.sha256((settings + data_checksum).encode()).hexdigest()
+
+
+def changed(settings: dict) -> dict:
+    """Those of a run's settings that differ from the defaults of `TrainConfig`."""
+    usual = {field.name: field.default for field in fields(TrainConfig)}
+    # A whole number in the place of a fraction is that fraction.
+    return {
+        name: float(value) if isinstance(usual.get(name), float) else value
+        for name, value in settings.items()
+        if name not in usual or value != usual[name]
+    }
 
 
 # Settings of the network, and the models that have them.
@@ -97,12 +112,18 @@ def reference(
 
     `iterations`: of the compact recipe; 0: the book's own length for digits and CIFAR-10, the
     paper's recipe for a folder; -1: the paper's recipe for any data set.  `decay_sum`: what the
-    compact recipe's weight decay is chosen to give (`decay_sum`; None: as the paper's recipe does).
+    compact recipe's weight decay is chosen to give (`decay_of`; None: as the paper's recipe does).
+    ValueError for other numbers of iterations, and for settings that make no run.
     """
+    if iterations < -1:
+        raise ValueError(
+            f"iterations {iterations}: expected 1 or more, 0 for the book's own length, or -1 for "
+            "the paper's recipe"
+        )
     length = iterations or COMPACT.get(dataset, -1)
     recipe = "paper" if length == -1 else "compact"
-    rate = LOWER_RATES.get(settings.get("model"), RATES[recipe])
-    settings = {"dataset": dataset, "learning_rate": rate} | settings
+    rate = LOWER_RATES.get(settings.get("model", ""), RATES[recipe])
+    settings = {"dataset": dataset, "learning_rate": rate, **settings}
     if recipe == "paper":
         return TrainConfig(**settings)
     unit = TrainConfig(recipe=recipe, iterations=length, **settings | {"weight_decay": 1.0})
@@ -189,4 +210,5 @@ def at_test_time(config: TrainConfig, network: Network) -> Network:
     """The network as it is tested: residuals times the probability that they were active."""
     if not config.active and config.survival == 1:
         return network
+    assert isinstance(network, ResidualNetwork)  # `survival_probabilities` refuses all others.
     return scale_residuals(network, survival_probabilities(config, len(network.blocks)))

@@ -3,6 +3,7 @@ them, and a card that says so."""
 
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -39,12 +40,12 @@ def test_weights_fit_the_network_that_they_say_they_are_of(path):
 
 @pytest.mark.parametrize("path", FILES.values(), ids=lambda path: path.stem)
 def test_weights_are_where_the_chapters_look_for_them(path):
-    """The name follows from the settings and the training images."""
+    """The name, or an earlier one, follows from the settings and the training images."""
     about = checkpoints.read(path)[1]
-    config = TrainConfig(**about["config"])
+    config, checksum = TrainConfig(**about["config"]), about["data_checksum"]
     assert config.dataset in CHANNELS
-    digest = config.digest(about["data_checksum"])[:10]
-    assert path.name == f"{config.label}-{digest}.safetensors"
+    train = SimpleNamespace(checksum=checksum)
+    assert loop.find(SHELF, config, SimpleNamespace(train=train)) == path
 
 
 @pytest.mark.parametrize("path", FILES.values(), ids=lambda path: path.stem)
@@ -96,7 +97,7 @@ def test_recorded_mistakes_are_found_again(cifar_dir, kind):
 def test_small_networks_are_here_and_err_as_recorded(config):
     """What the chapters take unless told otherwise.  Another machine may turn two images."""
     digits = data.load("digits")
-    path = SHELF / loop.file_name(config, digits)
+    path = loop.find(SHELF, config, digits)
     (row,) = [r for r in ROWS if r["checkpoint"] == checkpoints.digest(path)]
     network, images = loop.load(config, digits, path), digits.normalise(digits.test.images)
     (predicted,) = sweep.predictions([network], images.to(loop.find_device()))

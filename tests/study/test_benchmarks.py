@@ -12,8 +12,9 @@ from benchmarks import paths as paths_bench
 from helpers import combinatorics, gradients, lesions, sweep
 from study.data import Dataset, Split
 from study.data import load as load_data
-from study.records import store
+from study.records import commit, store
 from study.training import loop, recipes
+from study.training.iteration import stream
 
 
 def test_path_gradient(new_network, images, labels, generator):
@@ -43,7 +44,7 @@ def test_train_step(generator):
     theirs, mine = deepcopy(ours), loop.new_optimizer(config, ours)
     sgd = loop.new_optimizer(config, theirs)
     for iteration in range(2):
-        order = torch.randperm(16, generator=loop.stream(config.seed, "order", iteration))
+        order = torch.randperm(16, generator=stream(config.seed, "order", iteration))
         loss = loop.step(config, data, split.images, split.labels, ours, mine, iteration)
         for group in sgd.param_groups:
             group["lr"] = recipes.learning_rate(config, iteration)
@@ -93,6 +94,7 @@ def tiny(monkeypatch, tmp_path):
     on = subject.Subject(data, config, network, about, torch.device("cpu"))
     monkeypatch.setattr(subject, "load", lambda name: on)
     monkeypatch.setattr(command, "ROOT", tmp_path)
+    monkeypatch.setattr(commit, "code_version", lambda: {"commit": "a" * 40, "dirty": False})
     for module, name, value in (
         (growth, "MODULES", (6, 9)), (growth, "IMAGES", (1, 2)), (growth, "VARIANTS", (1, 10)),
         (paths_bench, "SAMPLES", 100), (paths_bench, "EACH", 5), (paths_bench, "IMAGES", 4),
@@ -134,6 +136,16 @@ def test_data_that_is_not_there(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["benchmarks"])
     assert command.main() == 1
     assert "error: no such data" in capsys.readouterr().err
+
+
+def test_nothing_is_recorded_by_code_of_no_known_commit(tiny, monkeypatch, capsys):
+    monkeypatch.setattr(commit, "code_version", lambda: {"commit": None, "dirty": None})
+    words = "benchmarks --repeats 1 --only exactness --record".split()
+    monkeypatch.setattr("sys.argv", words)
+    assert command.main() == 1
+    assert "--unknown-commit" in capsys.readouterr().err and not (tiny / "book").exists()
+    monkeypatch.setattr("sys.argv", [*words, "--unknown-commit"])
+    assert command.main() == 0 and (tiny / "book").exists()
 
 
 def test_a_process_of_its_own(monkeypatch):

@@ -1,13 +1,11 @@
 """Checkpoints: whole or not at all, and refused when they do not fit."""
 
-import errno
 import hashlib
-import os
-import platform
-import subprocess
-import sys
+import random
+from multiprocessing.pool import ThreadPool
 
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -50,123 +48,8 @@ def test_layers_that_are_in_two_places(path):
     checkpoints.fill(nn.ModuleList([layer, layer]), tensors, path)
 
 
-def test_writing_again_replaces_the_file(path):
-    for value in (1, 2):
-        checkpoints.write(path, {"a": torch.tensor(value)}, {"n": value})
-    tensors, about = checkpoints.read(path)
-    assert (tensors["a"], about) == (2, {"n": 2})
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
-
-
-def disk_full(*_):
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def interrupted(*_):
-    raise KeyboardInterrupt
-
-
-@pytest.mark.parametrize("call", ["replace", "fsync"])
-@pytest.mark.parametrize("fails, error", [(disk_full, OSError), (interrupted, KeyboardInterrupt)])
-def test_a_failure_leaves_the_old_file_and_no_part(path, monkeypatch, call, fails, error):
-    checkpoints.write(path, {"a": torch.tensor(1)}, {})
-    before = path.read_bytes()
-    monkeypatch.setattr(os, call, fails)
-    with pytest.raises(error) as caught:
-        checkpoints.write(path, {"a": torch.tensor(2)}, {})
-    if error is OSError:
-        assert str(caught.value) == (
-            f"{path} cannot be written (No space left on device): choose another folder"
-        )
-    assert path.read_bytes() == before
-    assert [p.name for p in path.parent.iterdir()] == [path.name]
-
-
-def test_the_old_file_stands_until_the_new_one_is_whole(path, monkeypatch):
-    """What a kill just before the last step would leave."""
-    checkpoints.write(path, {"a": torch.tensor(1)}, {})
-    seen, replace = [], os.replace
-
-    def look(source, target):
-        seen.append((checkpoints.read(source)[0]["a"], checkpoints.read(target)[0]["a"]))
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", look)
-    checkpoints.write(path, {"a": torch.tensor(2)}, {})
-    assert seen == [(2, 1)]
-
-
-@pytest.fixture
-def processes():
-    """Numbers of two processes: one that runs, and one that is gone."""
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as running:
-        gone = subprocess.Popen([sys.executable, "-c", ""])
-        gone.wait()
-        yield running.pid, gone.pid
-        running.communicate(b"\n")
-
-
-def test_what_a_killed_process_left_is_cleared(path, processes, monkeypatch):
-    """And nothing else: a live process's part, another machine's, another file's."""
-    running, gone = processes
-    path.parent.mkdir()
-    prefix = checkpoints.part_prefix(path)
-    with monkeypatch.context() as patch:
-        patch.setattr(platform, "node", lambda: "elsewhere")
-        other_machine = checkpoints.part_prefix(path)
-    left = f"{prefix}{gone}.part"
-    others = {
-        f"{prefix}{running}.part",
-        f"{prefix}1.part",  # Always there, and another user's unless root asks.
-        f"{other_machine}{gone}.part",
-        f"{checkpoints.part_prefix(path.with_name('b'))}{gone}.part",
-        f"{prefix}{gone}.part.txt",
-        f"{prefix}x{gone}.part",
-    }
-    for name in {left, *others}:
-        (path.parent / name).write_bytes(b"half")
-    checkpoints.write(path, {"a": torch.tensor(1)}, {})
-    assert {p.name for p in path.parent.iterdir()} == {path.name, *others}
-
-
-def test_another_users_process_runs(monkeypatch):
-    def refuse(process, signal):
-        raise PermissionError
-
-    monkeypatch.setattr(os, "kill", refuse)
-    assert checkpoints.is_running(1)
-
-
-def test_no_process_is_asked_where_asking_would_end_it(monkeypatch):
-    def ends(process, signal):
-        raise AssertionError("ended")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "kill", ends)
-        patch.setattr(os, "name", "nt")
-        runs = checkpoints.is_running(1)
-    assert runs
-
-
-def test_what_cannot_be_cleared_is_no_hindrance(path, processes):
-    """Such as a folder in the place of a part file."""
-    _, gone = processes
-    in_the_way = path.parent / f"{checkpoints.part_prefix(path)}{gone}.part"
-    in_the_way.mkdir(parents=True)
-    checkpoints.write(path, {"a": torch.tensor(1)}, {})
-    assert checkpoints.read(path)[0]["a"] == 1
-
-
-def test_a_folder_that_is_a_file(tmp_path):
-    (tmp_path / "runs").write_text("not a folder")
-    path = tmp_path / "runs" / "a.safetensors"
-    with pytest.raises(OSError, match=f"^{path} cannot be written .*: choose another folder$"):
-        checkpoints.write(path, {}, {})
-    assert (tmp_path / "runs").read_text() == "not a folder"
-
-
 def test_no_file(path):
-    with pytest.raises(FileNotFoundError, match=f"{path}: there is no such checkpoint"):
+    with pytest.raises(FileNotFoundError, match=f"{path}: there is no such file"):
         checkpoints.read(path)
 
 
@@ -215,6 +98,195 @@ def test_another_architecture(untouched, other, reason):
     assert str(caught.value).startswith("a.safetensors holds another architecture: ")
 
 
-def test_digest(path):
-    checkpoints.write(path, {"a": torch.tensor(1)}, {})
-    assert checkpoints.digest(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+# Which weights these are.
+
+
+def test_the_digest_of_weights_by_hand():
+    """Names in order; of each its name, type and shape, and its bytes, little end first."""
+    tensors = {"b": torch.tensor([[1, 2]], dtype=torch.int16), "a": torch.tensor(1.5)}
+    said = b'["a", "torch.float32", []]' + bytes([0, 0, 0xC0, 0x3F])
+    said += b'["b", "torch.int16", [1, 2]]' + bytes([1, 0, 2, 0])
+    assert checkpoints.weights_digest(tensors) == hashlib.sha256(said).hexdigest()
+
+
+def test_equal_weights_have_one_digest(path, generator):
+    """However long they took, in whatever order and layout they lie."""
+    a, b = torch.randn(2, 3, 4, 5, generator=generator), torch.randn(6, generator=generator)
+    expected = checkpoints.weights_digest({"a": a, "b": b})
+    others = {"b": b, "a": a.to(memory_format=torch.channels_last)}
+    assert checkpoints.weights_digest(others) == expected
+    for seconds in (1.0, 2.0):
+        checkpoints.write(path, others, {"seconds": seconds})
+        assert checkpoints.digest(path) == expected
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"a": torch.tensor([1.0, 2.0, -0.0])},
+        {"b": torch.tensor([1.0, 2.0, 0.0])},
+        {"a": torch.tensor([[1.0, 2.0, 0.0]])},
+        {"a": torch.tensor([1.0, 2.0, 0.0]).double()},
+        {"a": torch.tensor([1.0, 2.0, 0.0]).view(torch.int32)},
+        {"a": torch.tensor([1.0, 2.0, 0.0]), "b": torch.empty(0)},
+        {},
+    ],
+)
+def test_other_weights_have_another_digest(other):
+    """Value, name, shape, type: each counts alone."""
+    weights = {"a": torch.tensor([1.0, 2.0, 0.0])}
+    assert checkpoints.weights_digest(other) != checkpoints.weights_digest(weights)
+
+
+# What must never pass for what was written.
+
+
+def states_of(path):
+    """A network's checkpoint, and a part of its length in two."""
+    checkpoints.write(path, small().state_dict(), {"config": {"seed": 1}, "seconds": 12.5})
+    return path.read_bytes()
+
+
+def refused(path, raw):
+    """Whether bytes are refused by an error of one line that names their file."""
+    path.write_bytes(raw)
+    try:
+        checkpoints.read(path)
+    except checkpoints.CheckpointError as problem:
+        assert str(path) in str(problem) and "\n" not in str(problem)
+        return True
+    return False
+
+
+def flipped(path, count=None):
+    """The bits of a small file whose flip passes for the file: of its header, its description, its
+    sums and its tensors; all bits, or so many drawn at random."""
+    whole, passed = states_of(path), []
+    assert not refused(path, whole)
+    bits = range(8 * len(whole))
+    for bit in random.Random(0).sample(bits, count) if count else bits:
+        raw = bytearray(whole)
+        raw[bit // 8] ^= 1 << bit % 8
+        if not refused(path, bytes(raw)):
+            passed.append(bit)
+    return passed
+
+
+def test_a_flipped_bit_is_noticed(path):
+    assert flipped(path, 200) == []
+
+
+@pytest.mark.slow
+def test_any_flipped_bit_is_noticed(path):
+    assert flipped(path) == []
+
+
+def mutated(raw, draw):
+    """Bytes with something done to them that disks, copies and editors do."""
+    a, b = sorted(draw.randrange(len(raw)) for _ in range(2))
+    kind = draw.randrange(8)
+    if kind == 0:
+        return raw[:a]
+    if kind == 1:
+        return raw[:a] + raw[b:]
+    if kind == 2:
+        return raw[:a] + bytes(b - a) + raw[b:]
+    if kind == 3:
+        return raw[:a] + draw.randbytes(b - a) + raw[b:]
+    if kind == 4:
+        return raw + draw.randbytes(1 + a)
+    if kind == 5:
+        return raw[b:] + raw[:b]
+    if kind == 6:
+        return raw[:a] + raw[a:b][::-1] + raw[b:]
+    digits = [i for i, byte in enumerate(raw[:1500]) if chr(byte).isdigit()]
+    at = draw.choice(digits)
+    return raw[:at] + str(draw.randrange(10)).encode() + raw[at + 1 :]
+
+
+def campaign(path, seeds):
+    """The mutations that pass for the file, by their seed."""
+    whole, passed = states_of(path), []
+    for seed in seeds:
+        raw = mutated(whole, random.Random(seed))
+        if raw != whole and not refused(path, raw):
+            passed.append(seed)
+    return passed
+
+
+def test_mutations_are_refused(path):
+    assert campaign(path, range(40)) == []
+
+
+@pytest.mark.slow
+def test_many_mutations_are_refused(path):
+    assert campaign(path, range(40, 5000)) == []
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float16, torch.float64])
+def test_weights_that_are_not_finite(path, value, kind):
+    tensors = small().state_dict()
+    tensors["0.weight"] = tensors["0.weight"].to(kind)
+    tensors["0.weight"][1, 1] = value
+    checkpoints.write(path, tensors, {})
+    expected = f"^{path}: 0.weight is not finite, so no network can use it$"
+    with pytest.raises(checkpoints.CheckpointError, match=expected):
+        checkpoints.read(path)
+
+
+@pytest.mark.parametrize("lacks", ["about", "weights", "about_sum"])
+def test_a_file_that_cannot_be_verified(path, lacks):
+    """Such as one that another program wrote; it is told what to do."""
+    states_of(path)
+    tensors, metadata = checkpoints.parse(path.read_bytes(), path)
+    del metadata[lacks]
+    path.write_bytes(safetensors.torch.save(tensors, metadata))
+    expected = f"does not say which weights .* `python -m study.training.older {path}` adds that$"
+    with pytest.raises(checkpoints.CheckpointError, match=expected):
+        checkpoints.read(path)
+
+
+def test_files_of_another_kind(path):
+    """They are good files, and not called damaged."""
+    path.parent.mkdir()
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n")
+    with pytest.raises(checkpoints.CheckpointError, match="pointer of Git LFS: .*git lfs pull"):
+        checkpoints.read(path)
+    for old in (False, True):
+        torch.save(small().state_dict(), path, _use_new_zipfile_serialization=not old)
+        with pytest.raises(checkpoints.CheckpointError, match="a file of torch.save, not of safe"):
+            checkpoints.read(path)
+
+
+def test_a_folder_in_the_place_of_a_checkpoint(path):
+    path.mkdir(parents=True)
+    with pytest.raises(OSError, match=rf"^{path} cannot be read \(Is a directory\)$"):
+        checkpoints.read(path)
+
+
+def test_readers_against_a_writer(path):
+    """Every reader gets one of the two states, whole."""
+    states = [{"a": torch.full((200, 200), float(i)), "b": torch.tensor(i)} for i in (0, 1)]
+    checkpoints.write(path, states[0], {"i": 0})
+
+    def write():
+        for k in range(60):
+            checkpoints.write(path, states[k % 2], {"i": k % 2})
+
+    with ThreadPool(1) as pool:
+        written, seen = pool.apply_async(write), []
+        while not written.ready():
+            tensors, about = checkpoints.read(path)
+            seen.append((about["i"], int(tensors["b"]), *tensors["a"].unique().tolist()))
+        written.get()
+    assert set(seen) <= {(0, 0, 0.0), (1, 1, 1.0)} and len(seen) > 1
+
+
+def test_a_file_is_opened_once(path, monkeypatch):
+    """Between two openings it could be replaced."""
+    states_of(path)
+    opened, read_bytes = [], type(path).read_bytes
+    monkeypatch.setattr(type(path), "read_bytes", lambda p: opened.append(p) or read_bytes(p))
+    checkpoints.read(path)
+    assert opened == [path]

@@ -443,3 +443,11 @@ def test_verdicts_that_need_no_quality():
     assert judged("B2", [vgg(8000, weight_decay=1e-5)]).verdict == HOLD
     assert claims.judge("L1", [course({10: 1}, {54: 1}, weight_decay=1e-5)]).verdict == HOLD
     assert controls([vgg(8000)])[0]["config"]["model"] == "resnet"
+
+
+def test_the_largest_part_is_compared():
+    """23 of 54 modules, where some were trained on 20 as well."""
+    rows = compared() + [trained(5000, 20, seed=s, **SHORT) for s in range(3)]
+    assert claims.judge("B12", rows).verdict == HOLD
+    alone = [r for r in compared() if not r["config"]["active"]]
+    assert claims.judge("B12", alone).ours.startswith("no rows of networks trained on a part")

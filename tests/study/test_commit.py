@@ -111,3 +111,46 @@ def test_outside_a_checkout(house, monkeypatch):
 def test_without_git(house, monkeypatch):
     monkeypatch.setenv("PATH", "")
     assert commit.code_version() == {"commit": None, "dirty": None}
+
+
+# Recording asks who made it.
+
+
+def test_committed_code_may_record(house, git):
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    commit.require()
+    git("status")
+    (house / "paths.py").write_text("N = 3\n")
+    for accept in (False, True):
+        with pytest.raises(RuntimeError, match="helpers/ or study/ differs from its last commit"):
+            commit.require(accept)
+
+
+def test_without_git_nothing_is_recorded_unless_asked_for(house, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(RuntimeError) as caught:
+        commit.require()
+    message = str(caught.value)
+    assert "the commit of this code is not known (git cannot be run: " in message
+    assert "--unknown-commit" in message and "\n" not in message
+    commit.require(accept_unknown=True)
+
+
+def test_where_git_refuses_its_complaint_is_told(house, git, monkeypatch):
+    """Here as it is for a checkout of another owner."""
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "first")
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    assert commit.code_version() == {"commit": None, "dirty": None}
+    with pytest.raises(RuntimeError, match="is not known .*dubious ownership"):
+        commit.require()
+
+
+def test_outside_a_checkout_nothing_is_recorded(house, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(house.parent.parent))
+    monkeypatch.delenv("GIT_DIR", raising=False)
+    with pytest.raises(RuntimeError, match="is not known .*not a git repository"):
+        commit.require()

@@ -3,6 +3,7 @@
 import hashlib
 import pickle
 import shutil
+import warnings
 from pathlib import Path
 from urllib.error import URLError
 
@@ -14,7 +15,7 @@ from torch.nn import functional as F
 from torchvision.datasets import CIFAR10
 
 from study import data
-from study.data import image_files
+from study.data import folders, image_files
 
 BINARY = {**image_files.CIFAR10_TRAIN, **image_files.CIFAR10_TEST}
 PICKLED = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
@@ -372,15 +373,154 @@ def test_a_folder_is_resized_then_cropped_at_the_centre(folder):
 def test_folders_that_are_not_there(tmp_path, folder):
     with pytest.raises(data.DataError, match=r"expected the folders train/ and test/"):
         data.load(f"folder:{tmp_path / 'nowhere'}")
-    shutil.rmtree(folder / "train")
+    shutil.rmtree(folder / "val")
     with pytest.raises(data.DataError, match=r"expected the folders train/ and test/"):
         data.load(f"folder:{folder}")
 
 
-def test_splits_of_other_classes(folder):
-    (folder / "train" / "red").rename(folder / "train" / "rouge")
-    with pytest.raises(data.DataError, match="do not hold the same classes"):
-        _ = data.load(f"folder:{folder}", image_size=8).train
+def test_a_folder_without_training_images(folder):
+    """It is for networks that were trained elsewhere, whose classes it cannot know: it warns."""
+    shutil.rmtree(folder / "train")
+    with pytest.warns(UserWarning, match="neither train/ nor classes.txt, so the 2 folders of val"):
+        found = data.load(f"folder:{folder}", image_size=8)
+    assert found.test.labels.tolist() == [0, 0, 1, 1] and found.channels == 3
+    with pytest.raises(data.DataError, match=rf"^{folder}: expected the folder train/ in it"):
+        _ = found.train
+
+
+def test_the_order_of_the_classes(folder):
+    """A list decides it, also for classes that this test has no images of."""
+    shutil.rmtree(folder / "train")
+    (folder / "classes.txt").write_text("red\n\n green \nblue\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = data.load(f"folder:{folder}", image_size=8)
+    assert found.classes == ["red", "green", "blue"]
+    by_label = dict(zip(found.test.labels.tolist(), found.test.images[:, :, 0, 0], strict=True))
+    assert {label: pixel.tolist() for label, pixel in by_label.items()} == {
+        0: [255, 0, 0],
+        2: [0, 0, 255],
+    }
+
+
+def test_a_list_of_other_classes(folder):
+    (folder / "classes.txt").write_text("red\n")
+    with pytest.raises(data.DataError, match=r"train does not hold .*\(too many: blue; lacking: -"):
+        data.load(f"folder:{folder}")
+    (folder / "classes.txt").write_text("red\nblue\nred\n")
+    with pytest.raises(data.DataError, match="classes.txt holds 'red' twice"):
+        data.load(f"folder:{folder}")
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_splits_of_other_classes(folder, split):
+    """Numbered by the folders that are there, labels of one split would not be those of another."""
+    (folder / split / "red").rename(folder / split / "rouge")
+    more, less = ("rouge", "red") if split == "val" else ("red", "rouge")
+    with pytest.raises(data.DataError) as caught:
+        data.load(f"folder:{folder}")
+    assert one_line(caught) == (
+        f"{folder / 'val'} does not hold the classes of train/ (too many: {more}; "
+        f"lacking: {less}): list all of them, one a line, in the order of their labels, in "
+        f"{folder / 'classes.txt'}"
+    )
+
+
+def test_a_class_that_is_lacking_in_the_test(folder):
+    shutil.rmtree(folder / "val" / "red")
+    with pytest.raises(data.DataError, match=r"too many: -; lacking: red"):
+        data.load(f"folder:{folder}")
+
+
+def test_an_empty_class_is_named(folder):
+    """Also one with nothing but files of another kind; a hidden folder is no class."""
+    (folder / "train" / ".cache").mkdir()
+    for split in ("train", "val"):
+        (folder / split / "green").mkdir()
+    (folder / "train" / "green" / "notes.txt").touch()
+    found = data.load(f"folder:{folder}", image_size=8)
+    assert found.classes == ["blue", "green", "red"]
+    for split in ("train", "val"):
+        place = folder / split / "green"
+        with pytest.raises(data.DataError, match=f"^{place}: expected images in it"):
+            _ = found.train if split == "train" else found.test
+
+
+# What an image holds, and what would be lost.
+
+
+LEVELS = np.array([[0, 128, 257, 385, 386, 32896, 65000, 65535]] * 8, dtype=np.uint16)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_sixteen_bits_become_eight(tmp_path, name, order):
+    """The nearest of 256 levels, 257 apart; both orders of bytes."""
+    if name == "a.png" or order == "<":
+        image = Image.fromarray(LEVELS)
+    else:
+        image = Image.frombytes("I;16B", (8, 8), LEVELS.astype(">u2").tobytes())
+    image.save(tmp_path / name)
+    with Image.open(tmp_path / name) as saved:
+        assert saved.mode.startswith("I;16")
+    found = np.asarray(folders.open_image(tmp_path / name))
+    assert found.shape == (8, 8, 3) and found.dtype == np.uint8
+    assert found[3, :, 0].tolist() == [0, 0, 1, 1, 2, 128, 253, 255]
+    assert (found == found[..., :1]).all()
+
+
+def test_sixteen_bits_in_a_folder(folder):
+    """Read as what they are: a grey of 20,000 is 78, and was all white."""
+    grey = np.full((40, 40), 20_000, dtype=np.uint16)
+    Image.fromarray(grey).save(folder / "val" / "red" / "0.png")
+    found = data.load(f"folder:{folder}", image_size=8)
+    assert found.test.images[2].unique().tolist() == [78]
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_numbers_of_no_known_range(tmp_path, kind):
+    path = tmp_path / "a.tif"
+    Image.fromarray(np.full((8, 8), 0.5).astype(kind)).save(path)
+    with pytest.raises(data.DataError, match=f"^{path} holds numbers of 32 bits"):
+        folders.open_image(path)
+
+
+def transparent(mode):
+    """A red image with one transparent pixel, in a mode that can hold it."""
+    image = Image.new("RGBA", (8, 8), "red")
+    image.putpixel((0, 0), (255, 0, 0, 254))
+    if mode == "P":
+        palette = Image.new("P", (8, 8), 1)
+        palette.putpalette([0, 0, 0, 255, 0, 0])
+        palette.putpixel((0, 0), 0)
+        palette.info["transparency"] = 0
+        return palette
+    return image.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+def test_transparent_pixels_have_no_colour(tmp_path, mode):
+    path = tmp_path / "a.png"
+    transparent(mode).save(path)
+    with pytest.raises(data.DataError, match=f"^{path} has transparent pixels: save it on a"):
+        folders.open_image(path)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "1"])
+@pytest.mark.parametrize("colour", ["white", "black"])
+def test_images_that_lose_nothing(tmp_path, mode, colour):
+    """An opaque channel of opacity among them."""
+    path = tmp_path / "a.png"
+    Image.new("RGB", (8, 8), colour).convert(mode).save(path)
+    expected = {"white": 255, "black": 0}[colour]
+    assert np.unique(np.asarray(folders.open_image(path))).tolist() == [expected]
+
+
+def test_four_inks(tmp_path):
+    """As some photographs of ImageNet have them."""
+    Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "a.jpg")
+    found = np.asarray(folders.open_image(tmp_path / "a.jpg")).reshape(-1, 3)
+    assert (found[:, 0] > 250).all() and (found[:, 1:] < 5).all()
 
 
 @pytest.mark.parametrize("split", ["train", "val"])

@@ -1,6 +1,7 @@
 """What a `TrainConfig` decides: rates, active modules, names."""
 
-from dataclasses import FrozenInstanceError, fields, replace
+import hashlib
+from dataclasses import FrozenInstanceError, dataclass, fields, replace
 
 import pytest
 import torch
@@ -277,6 +278,43 @@ def test_every_setting_and_the_data_decide_the_name_of_a_run():
         digests.add(replace(config, **{field.name: value}).digest("a"))
     assert len(digests) == 2 + len(fields(TrainConfig))
     assert config.digest("a") == TrainConfig().digest("a")
+
+
+def test_the_name_of_a_run_is_a_hash_of_what_differs_from_the_defaults():
+    said = b'{"active": 23, "learning_rate": 0.2}' + b"0a1b"
+    config = TrainConfig(learning_rate=0.2, active=23)
+    assert config.digest("0a1b") == hashlib.sha256(said).hexdigest()
+    assert TrainConfig().digest("0a1b") == hashlib.sha256(b"{}0a1b").hexdigest()
+
+
+def test_a_new_setting_leaves_the_names_of_earlier_runs(monkeypatch):
+    """If its default is what they did; whatever the order of the settings."""
+
+    @dataclass(frozen=True)
+    class Later(TrainConfig):
+        label_smoothing: float = 0.0
+
+    some = ({}, {"active": 23, "seed": 4})
+    before = [TrainConfig(**settings).digest("a") for settings in some]
+    monkeypatch.setattr(recipes, "TrainConfig", Later)
+    assert [Later(**settings).digest("a") for settings in some] == before
+    assert Later(label_smoothing=0.1).digest("a") not in before
+    assert recipes.changed({"seed": 4, "depth": 110, "gone": 0}) == {"seed": 4, "gone": 0}
+
+
+def test_equal_configurations_have_one_name():
+    one, other = TrainConfig(learning_rate=1), TrainConfig(learning_rate=1.0)
+    assert one == other and one.digest("a") == other.digest("a")
+
+
+@pytest.mark.parametrize("iterations", [-2, -100])
+def test_numbers_of_iterations_that_mean_nothing(iterations):
+    with pytest.raises(ValueError) as caught:
+        recipes.reference("cifar10", iterations)
+    assert str(caught.value) == (
+        f"iterations {iterations}: expected 1 or more, 0 for the book's own length, or -1 for the "
+        "paper's recipe"
+    )
 
 
 def test_build():

@@ -12,11 +12,10 @@ import nbformat
 import pytest
 import torch
 
-from study import chapter_parameters, reference
+from study import chapter_parameters, plan, recording
 from study.places import Places
-from study.plan import small_networks
+from study.plan import SIZES, Chapter
 from study.records import commit, schema, store
-from study.reference import SIZES, Chapter
 from study.training import checkpoints, loop, publishing, recipes
 from study.training.recipes import TrainConfig
 from tests import rows
@@ -26,7 +25,7 @@ NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 PARTS = {
     f"{size}, {name}": (size, chapter)
     for size in SIZES
-    for name, chapter in reference.chapters(SIZES[size]).items()
+    for name, chapter in plan.chapters(SIZES[size]).items()
 }
 every_size = pytest.mark.parametrize("size", SIZES)
 every_chapter = pytest.mark.parametrize(("size", "chapter"), PARTS.values(), ids=PARTS)
@@ -36,7 +35,7 @@ every_chapter = pytest.mark.parametrize(("size", "chapter"), PARTS.values(), ids
 
 
 def test_names_of_networks():
-    assert list(reference.networks(SIZES["short"])) == [
+    assert list(plan.networks(SIZES["short"])) == [
         "resnet110",
         *("all-modules-0", "23-modules-0", "stochastic-depth"),
         *("all-modules-1", "23-modules-1", "stochastic-depth-1"),
@@ -49,29 +48,29 @@ def test_names_of_networks():
 def test_no_network_is_trained_twice():
     """At the paper's size the first of three seeds is the network of all chapters, and none is
     trained longer than another."""
-    short, paper = (list(reference.networks(SIZES[size])) for size in ("short", "paper"))
+    short, paper = (list(plan.networks(SIZES[size])) for size in ("short", "paper"))
     assert set(short) - set(paper) == {"all-modules-0", "23-modules-long"}
     assert set(paper) < set(short)
     for size in SIZES.values():
-        configs = list(reference.networks(size).values())
+        configs = list(plan.networks(size).values())
         assert len(configs) == len(set(configs))
 
 
 @every_size
 def test_no_part_has_the_name_of_another(size):
-    networks, chapters = reference.networks(SIZES[size]), reference.chapters(SIZES[size])
+    networks, chapters = plan.networks(SIZES[size]), plan.chapters(SIZES[size])
     assert not networks.keys() & chapters.keys()
 
 
 def test_at_the_papers_size_all_networks_are_trained_by_its_recipe():
-    for name, config in reference.networks(SIZES["paper"]).items():
+    for name, config in plan.networks(SIZES["paper"]).items():
         assert (config.recipe, config.iterations) == ("paper", 64_000), name
         assert (config.dataset, config.depth, config.batch_size) == ("cifar10", 110, 128)
-    assert reference.networks(SIZES["paper"])["resnet110"] == TrainConfig()
+    assert plan.networks(SIZES["paper"])["resnet110"] == TrainConfig()
 
 
 def test_labels_of_the_short_study():
-    found = reference.networks(SIZES["short"])
+    found = plan.networks(SIZES["short"])
     assert {config.recipe for config in found.values()} == {"compact"}
     assert {name: config.label.replace("-cifar10", "") for name, config in found.items()} == {
         "resnet110": "resnet110-s0",
@@ -97,7 +96,7 @@ def test_labels_of_the_short_study():
 @every_size
 def test_the_networks_that_are_compared_differ_in_one_thing(size):
     """Three seeds with all modules and with 23; the others against the first seed."""
-    found = reference.networks(SIZES[size])
+    found = plan.networks(SIZES[size])
     base = found.get("all-modules-0", found["resnet110"])
     pairs = {seed: (found.get(f"all-modules-{seed}", base), seed) for seed in range(3)}
     for every, seed in pairs.values():
@@ -166,7 +165,7 @@ def needed(chapter):
 
 @every_chapter
 def test_the_study_trains_every_network_that_a_chapter_looks_at(size, chapter):
-    trained = reference.networks(SIZES[size]).values()
+    trained = plan.networks(SIZES[size]).values()
     assert [config for config in needed(chapter) if config not in trained] == []
 
 
@@ -174,7 +173,7 @@ def test_the_small_networks_are_those_that_the_chapters_look_at():
     """Unless told otherwise; the course of a training can be looked at only by training."""
     names = {c.notebook for _, c in PARTS.values()} - {"07_dynamics"}
     wanted = {config for name in names for config in needed(Chapter(name, {}, ()))}
-    found = small_networks()
+    found = plan.small_networks()
     assert len(found) == len(set(found)) and set(found) == wanted
 
 
@@ -194,15 +193,15 @@ def measured(chapter):
 
 @every_size
 def test_no_measurement_is_recorded_by_two_chapters(size):
-    found = [m for c in reference.chapters(SIZES[size]).values() for m in measured(c)]
+    found = [m for c in plan.chapters(SIZES[size]).values() for m in measured(c)]
     assert [m for m in found if found.count(m) > 1] == []
 
 
 @every_size
 def test_stochastic_depth_has_a_row_to_be_compared_with(size):
     """Single deletions of the same network without it, and of the highway network its gates."""
-    found = {m[:2] for c in reference.chapters(SIZES[size]).values() for m in measured(c)}
-    networks = reference.networks(SIZES[size])
+    found = {m[:2] for c in plan.chapters(SIZES[size]).values() for m in measured(c)}
+    networks = plan.networks(SIZES[size])
     plain = networks.get("all-modules-0", networks["resnet110"])
     stochastic, highway = networks["stochastic-depth"], networks["highway"]
     assert {("deletion", plain), ("deletion", stochastic), ("gates", highway)} <= found
@@ -211,7 +210,7 @@ def test_stochastic_depth_has_a_row_to_be_compared_with(size):
 def test_every_network_is_looked_at_by_a_chapter():
     """None is trained for its test error alone."""
     looked_at = {c for part, chapter in PARTS.values() if part == "short" for c in needed(chapter)}
-    assert set(reference.networks(SIZES["short"]).values()) == looked_at
+    assert set(plan.networks(SIZES["short"]).values()) == looked_at
 
 
 @pytest.mark.parametrize(
@@ -285,7 +284,7 @@ def recorded(study):
 
 def test_parts_run_in_order_and_are_recorded(study, capsys):
     parts = fake("b", "a")
-    reference.run(parts, study)
+    recording.run(parts, study)
     assert parts.ran == ["b", "a"]
     assert recorded(study) == {"a": ["a", "a again"], "b": ["b", "b again"]}
     assert store.read(study.results, row("a")["experiment"]) == [row("a")]
@@ -300,27 +299,27 @@ def test_after_each_part_the_card_is_written(study):
     found = rows.examples()["training"]
     parts = {"a": lambda _: [found | {"checkpoint": checkpoints.digest(path)}], "b": nothing}
     with pytest.raises(RuntimeError):
-        reference.run(parts, study)
+        recording.run(parts, study)
     card = (study.checkpoints / "README.md").read_text()
     assert card == publishing.card(store.read(study.results), study.checkpoints)
     assert "| 2.00% |" in card
 
 
 def test_finished_parts_are_skipped(study, capsys):
-    reference.run(fake("a", "b"), study)
+    recording.run(fake("a", "b"), study)
     before = (study.results / "a.jsonl").read_bytes()
     parts = fake("a", "c", "b", value=2.0)
-    reference.run(parts, study)
+    recording.run(parts, study)
     assert parts.ran == ["c"] and set(recorded(study)) == {"a", "b", "c"}
     assert (study.results / "a.jsonl").read_bytes() == before
     assert "part 1 of 1: c" in capsys.readouterr().err
 
 
 def test_a_part_whose_file_was_deleted_runs_again(study):
-    reference.run(fake("a", "b"), study)
+    recording.run(fake("a", "b"), study)
     (study.results / "a.jsonl").unlink()
     parts = fake("a", "b", value=2.0)
-    reference.run(parts, study)
+    recording.run(parts, study)
     assert parts.ran == ["a"]
     found = [r["value"]["value"] for _, r in store.numbered(study.results / "a.jsonl")]
     assert found == [2.0] * 2
@@ -331,23 +330,47 @@ def test_a_part_that_stops_leaves_nothing_and_those_before_it_stay(study, proble
     kind = problem if isinstance(problem, type) else type(problem)
     parts = fake("a", "b", "c", stops="b", problem=problem)
     with pytest.raises(kind):
-        reference.run(parts, study)
+        recording.run(parts, study)
     assert parts.ran == ["a", "b"] and set(recorded(study)) == {"a"}
     again = fake("a", "b", "c")
-    reference.run(again, study)
+    recording.run(again, study)
     assert again.ran == ["b", "c"] and set(recorded(study)) == {"a", "b", "c"}
+
+
+def test_two_processes_share_the_parts(study):
+    """What another one has made while this one waited for it is not made again."""
+    parts = fake("a", "b")
+
+    def meanwhile(places):
+        store.append(study.results / "b.jsonl", row("b"))
+        return [row("a")]
+
+    recording.run({"a": meanwhile, "b": parts["b"]}, study)
+    assert parts.ran == [] and recorded(study) == {"a": ["a"], "b": ["b"]}
+
+
+def test_a_part_is_made_by_one_process(study):
+    """It holds the lock while it runs, and leaves none."""
+    seen = []
+
+    def part(places):
+        seen.extend(path.name for path in study.results.iterdir())
+        return [row("a")]
+
+    recording.run({"a": part}, study)
+    assert seen == [".a.lock"] and [p.name for p in study.results.iterdir()] == ["a.jsonl"]
 
 
 def test_a_part_without_rows(study):
     with pytest.raises(RuntimeError, match="part b left no rows to record"):
-        reference.run(fake("a") | {"b": nothing}, study)
+        recording.run(fake("a") | {"b": nothing}, study)
     assert set(recorded(study)) == {"a"}
 
 
 def test_a_value_that_is_no_number_is_not_recorded(study):
     bad = row("a") | {"value": {"value": float("nan")}}
     with pytest.raises(store.RowError, match="value is nan"):
-        reference.run({"a": lambda _: [bad]}, study)
+        recording.run({"a": lambda _: [bad]}, study)
     assert recorded(study) == {}
 
 
@@ -355,21 +378,39 @@ def test_code_that_differs_from_its_commit_runs_nothing(study, monkeypatch):
     monkeypatch.setattr(commit, "code_version", lambda: {"commit": "a" * 40, "dirty": True})
     parts = fake("a", "b")
     with pytest.raises(RuntimeError, match="helpers/ or study/ differs from its last commit"):
-        reference.run(parts, study)
+        recording.run(parts, study)
     assert parts.ran == [] and list(study.root.iterdir()) == []
 
 
+def test_code_of_no_known_commit_records_only_when_asked(study, monkeypatch):
+    monkeypatch.setattr(commit, "code_version", lambda: {"commit": None, "dirty": None})
+    with pytest.raises(RuntimeError, match="the commit of this code is not known .*--unknown-com"):
+        recording.run(fake("a"), study)
+    assert list(study.root.iterdir()) == []
+    recording.run(fake("a"), study, unknown_commit=True)
+    assert set(recorded(study)) == {"a"}
+
+
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_an_empty_file_of_rows_is_not_finished(study, content):
+    study.results.mkdir(parents=True)
+    (study.results / "a.jsonl").write_text(content)
+    parts = fake("a")
+    recording.run(parts, study)
+    assert parts.ran == ["a"] and set(recorded(study)) == {"a"}
+
+
 def test_where_nothing_is_left_to_do_the_code_does_not_matter(study, monkeypatch):
-    reference.run(fake("a"), study)
+    recording.run(fake("a"), study)
     monkeypatch.setattr(commit, "code_version", lambda: {"commit": "a" * 40, "dirty": True})
-    reference.run(fake("a"), study)
+    recording.run(fake("a"), study)
 
 
 def test_the_time_that_is_left(study, capsys, monkeypatch):
     """Three parts of 10, 20 and 30 seconds, at the mean pace so far."""
     clock = iter([0, 10, 30, 60])
-    monkeypatch.setattr(reference, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    reference.run(fake("a", "b", "c"), study)
+    monkeypatch.setattr(recording, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    recording.run(fake("a", "b", "c"), study)
     said = capsys.readouterr().err.splitlines()[1::2]
     assert said == [
         f"{name}: 2 rows recorded; at this pace {left} left"
@@ -392,7 +433,7 @@ def trains(study, monkeypatch):
 
 
 def test_a_network_is_trained_and_put_on_the_shelf(study, trains):
-    (found,) = reference.run_network(TINY, False, study)
+    (found,) = recording.run_network(TINY, False, study)
     (cached,), (kept,) = (list(place.iterdir()) for place in (study.trained, study.checkpoints))
     assert cached.name == kept.name
     assert found["model"] == TINY.label and found["experiment"] == "training"
@@ -400,7 +441,7 @@ def test_a_network_is_trained_and_put_on_the_shelf(study, trains):
 
 
 def test_a_network_on_the_shelf_is_not_trained_again(study, trains):
-    one, again = (reference.run_network(TINY, keep, study)[0] for keep in (False, True))
+    one, again = (recording.run_network(TINY, keep, study)[0] for keep in (False, True))
     assert trains == [TINY.label]
     assert {name: again[name] for name in ("checkpoint", "config", "model")} == {
         name: one[name] for name in ("checkpoint", "config", "model")
@@ -408,7 +449,7 @@ def test_a_network_on_the_shelf_is_not_trained_again(study, trains):
 
 
 def test_weights_are_kept_where_a_chapter_looks_at_the_course(study, trains):
-    reference.run_network(TINY, True, study)
+    recording.run_network(TINY, True, study)
     names = [file.stem.split("-")[-1] for file in study.trained.glob("*-at*")]
     assert sorted(names) == ["at0", "at1", "at2"]
     assert len(list((study.checkpoints).iterdir())) == 1
@@ -426,14 +467,14 @@ def papermill(study, monkeypatch):
         store.append(study.runs / "reference/part/results/x.jsonl", *run.rows)
 
     run.rows = []
-    monkeypatch.setattr(reference.subprocess, "run", run)
+    monkeypatch.setattr(recording.subprocess, "run", run)
     return run
 
 
 def test_rows_of_other_experiments_are_not_recorded(study, papermill):
     papermill.rows = [row("a"), row("b"), row("c")]
     chapter = Chapter("02_reordering", {}, ("bench a", "bench c"))
-    assert reference.run_chapter("part", chapter, study) == [row("a"), row("c")]
+    assert recording.run_chapter("part", chapter, study) == [row("a"), row("c")]
 
 
 def test_rows_of_a_run_that_was_interrupted_do_not_count(study, papermill):
@@ -441,12 +482,12 @@ def test_rows_of_a_run_that_was_interrupted_do_not_count(study, papermill):
     store.append(study.runs / "reference/part/results/x.jsonl", row("a", 1.0))
     store.append(study.runs / "reference/part/results/y.jsonl", row("a", 1.0))
     for _ in range(2):
-        assert reference.run_chapter("part", chapter, study) == [row("a", 2.0)]
+        assert recording.run_chapter("part", chapter, study) == [row("a", 2.0)]
 
 
 def test_a_notebook_gets_its_parameters_and_a_folder(study, papermill):
     settings = {"n_images": 3, "dataset": "cifar10", "at_image": True}
-    reference.run_chapter("part", Chapter("02_reordering", settings, ()), study)
+    recording.run_chapter("part", Chapter("02_reordering", settings, ()), study)
     words, folder = papermill.command, study.runs / "reference/part"
     assert words[:4] == [sys.executable, "-m", "papermill", str(NOTEBOOKS / "02_reordering.ipynb")]
     given = json.loads(Path(words[words.index("-f") + 1]).read_text())
@@ -456,7 +497,7 @@ def test_a_notebook_gets_its_parameters_and_a_folder(study, papermill):
 
 def test_all_chapters_find_checkpoints_in_one_place(study, papermill):
     for name in ("part", "other", "part"):
-        reference.run_chapter(name, Chapter("02_reordering", {}, ()), study)
+        recording.run_chapter(name, Chapter("02_reordering", {}, ()), study)
     (study.trained / "a.safetensors").write_text("weights")
     for name in ("part", "other"):
         assert (
@@ -468,7 +509,7 @@ def test_a_chapter_for_real(study):
     """Six orders of a network of nine modules, trained in the shared folder."""
     settings = {"depth": 20, "iterations": 2, "n_images": 16, "n_orders": 6}
     chapter = Chapter("02_reordering", settings, ("reordering",))
-    (found,) = reference.run_chapter("tiny", chapter, study)
+    (found,) = recording.run_chapter("tiny", chapter, study)
     assert (found["experiment"], found["dataset"], found["samples"]) == ("reordering", "digits", 6)
     assert len(found["value"]["orders"]) == 6
     assert (found["config"]["depth"], found["config"]["images"]) == (20, 16)
@@ -479,7 +520,7 @@ def test_a_chapter_for_real(study):
 def test_a_notebook_that_fails(study):
     chapter = Chapter("no_such_notebook", {}, ("a",))
     with pytest.raises(subprocess.CalledProcessError):
-        reference.run_chapter("part", chapter, study)
+        recording.run_chapter("part", chapter, study)
 
 
 # The command line.
@@ -488,11 +529,11 @@ def test_a_notebook_that_fails(study):
 @pytest.fixture
 def command(study, monkeypatch):
     """What `python -m study.reference` returns, run here on a machine without a GPU."""
-    monkeypatch.setattr(reference, "find_device", lambda: torch.device("cpu"))
+    monkeypatch.setattr(recording, "find_device", lambda: torch.device("cpu"))
 
     def call(*words):
         monkeypatch.setattr(sys, "argv", ["reference", *words])
-        return reference.main(study)
+        return recording.main(study)
 
     return call
 
@@ -501,25 +542,26 @@ def command(study, monkeypatch):
 def asked(command, monkeypatch):
     """The parts that the command would run: a list of (name, what it would run)."""
     found = []
-    monkeypatch.setattr(reference, "run_network", lambda *words: words)
-    monkeypatch.setattr(reference, "run_chapter", lambda *words: words)
-    monkeypatch.setattr(reference, "run_small_networks", lambda places: ("small",))
+    monkeypatch.setattr(recording, "run_network", lambda *words: words)
+    monkeypatch.setattr(recording, "run_chapter", lambda *words: words)
+    monkeypatch.setattr(recording, "run_small_networks", lambda places: ("small",))
 
-    def run(parts, places):
+    def run(parts, places, unknown_commit):
+        assert not unknown_commit
         found.extend((name, part(places)) for name, part in parts.items())
 
-    monkeypatch.setattr(reference, "run", run)
+    monkeypatch.setattr(recording, "run", run)
     return found
 
 
 def all_parts(size):
-    return [*reference.networks(SIZES[size]), *reference.chapters(SIZES[size]), "digits"]
+    return [*plan.networks(SIZES[size]), *plan.chapters(SIZES[size]), "digits"]
 
 
 def test_without_names_all_parts_run_networks_first(command, asked):
     assert command() == 0
     assert [name for name, _ in asked] == all_parts("short")
-    networks, chapters = (f(SIZES["short"]) for f in (reference.networks, reference.chapters))
+    networks, chapters = (f(SIZES["short"]) for f in (plan.networks, plan.chapters))
     assert asked.pop() == ("digits", ("small",))
     for name, what in asked:
         expected = (name, chapters[name]) if name in chapters else (networks[name],)
@@ -527,8 +569,8 @@ def test_without_names_all_parts_run_networks_first(command, asked):
 
 
 def test_small_networks_are_parts_of_one_part(monkeypatch):
-    monkeypatch.setattr(reference, "run_network", lambda config, keep, _: [(config, keep)])
-    assert reference.run_small_networks() == [(config, False) for config in small_networks()]
+    monkeypatch.setattr(recording, "run_network", lambda config, keep, _: [(config, keep)])
+    assert recording.run_small_networks() == [(config, False) for config in plan.small_networks()]
 
 
 def test_only_the_parts_that_are_named_run_in_their_order(command, asked):
@@ -542,19 +584,19 @@ def test_three_networks_are_watched_while_they_train(command, asked, size, first
     assert command("--size", size) == 0
     kept = [name for name, what in asked if isinstance(what[0], TrainConfig) and what[1]]
     assert kept == [first, "all-modules-1", "all-modules-2"]
-    chapters, found = reference.chapters(SIZES[size]), reference.networks(SIZES[size])
+    chapters, found = plan.chapters(SIZES[size]), plan.networks(SIZES[size])
     looked_at = [needed(chapters[name]) for name in ("dynamics", "dynamics-1", "dynamics-2")]
     assert looked_at == [[found[name]] for name in kept]
 
 
 def test_nothing_but_a_gpu_that_trains_runs_the_papers_size(command, asked, monkeypatch):
-    monkeypatch.setattr(reference, "find_device", lambda: torch.device("mps"))
+    monkeypatch.setattr(recording, "find_device", lambda: torch.device("mps"))
     assert command() == 0
     assert [name for name, _ in asked] == all_parts("short")
 
 
 def test_a_gpu_runs_the_papers_size_unless_told_otherwise(command, asked, monkeypatch):
-    monkeypatch.setattr(reference, "find_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(recording, "find_device", lambda: torch.device("cuda"))
     assert command() == 0
     assert [name for name, _ in asked] == all_parts("paper")
     assert dict(asked)["resnet110"][0] == TrainConfig()
@@ -583,7 +625,6 @@ def test_the_list_of_parts(command, study, capsys, asked):
 @pytest.mark.parametrize(
     "problem, code, said",
     [
-        (KeyboardInterrupt(), 130, "interrupted: the same command goes on"),
         (ValueError("a wrong value"), 1, "error: a wrong value"),
         (OSError("the disk is full"), 1, "error: the disk is full"),
         (RuntimeError("no rows"), 1, "error: no rows"),
@@ -592,10 +633,10 @@ def test_the_list_of_parts(command, study, capsys, asked):
     ],
 )
 def test_what_stops_the_command_is_one_line(command, monkeypatch, capsys, problem, code, said):
-    def run(parts, places):
+    def run(parts, places, unknown_commit):
         raise problem
 
-    monkeypatch.setattr(reference, "run", run)
+    monkeypatch.setattr(recording, "run", run)
     assert command() == code
     out, error = capsys.readouterr()
     assert out == "" and error.strip().startswith(said) and error.strip().count("\n") == 0
