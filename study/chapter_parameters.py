@@ -61,8 +61,9 @@ def check(cells: list[str], **allowed: Any) -> dict[str, Any]:
         check_type(name, value, declared)
     given = declared | injected
     limits = ALLOWED | allowed
-    for name in given.keys() & limits.keys():
-        check_value(name, given[name], limits[name])
+    for name, value in given.items():
+        if name in limits:
+            check_value(name, value, limits[name])
     return given
 
 

@@ -13,6 +13,7 @@ from study.claims.rows import FULL, PLAIN, example, matched, matching
 from study.claims.words import listed, recipe
 from study.decay import decay_sum
 from study.text.escape import plain
+from study.text.summary import BAND
 
 NOT_RECORDED = "*Not recorded yet.*"
 
@@ -121,8 +122,8 @@ def gradient(rows: list[dict]) -> str:
                 within = effective(lengths, product)
                 single = f"{10**fit.slope:.3f}, R^2 {fit.rvalue**2:.3f}", f"{100 * within:.1f}%"
             lines.append([name, *single, *inside, recipe(exact)])
-    head = ["measured", "factor a module", "product, 5 to 17", "exact, 5 to 17", "mean length"]
-    return table([*head, "recipe"], lines)
+    bands = f"product, {BAND}", f"exact, {BAND}"
+    return table(["measured", "factor a module", *bands, "mean length", "recipe"], lines)
 
 
 def spared(rows: list[dict]) -> str:

@@ -33,7 +33,7 @@ NO_VERDICTS = {"your_own_network"}
 EXPERIMENTS = {
     "01_deletion": ["deletion", "deletion", "random_deletions"],
     "02_reordering": ["reordering"],
-    "04_path_gradients": ["by_length", "by_length", "sampled_norms", "signed_norms"],
+    "04_path_gradients": ["by_length", "by_length", "by_module", "sampled_norms", "signed_norms"],
     "05_effective_paths": ["test_time"] * 3 + ["training"] * 6,
     "06_discussion": ["by_length", "deletion", "deletion", "gates"],
     "07_dynamics": ["dynamics", "scaling"],

@@ -5,7 +5,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from study import chapter_parameters
+from helpers import combinatorics
+from study import chapter_parameters, notebook
 from study.chapter_parameters import ALLOWED, ParameterError
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
@@ -125,3 +126,49 @@ def test_every_number_of_a_chapter_has_a_range(path):
     for name, value in given.items():
         if isinstance(value, int | float) and not isinstance(value, bool):
             assert name in ALLOWED or name in begins, name
+
+
+def begin(name, **given):
+    """Run the cell in which a chapter begins, with these parameters instead of its own."""
+    cells = nbformat.read(NOTEBOOKS / f"{name}.ipynb", as_version=4).cells
+    (declared,) = [c.source for c in cells if "parameters" in c.metadata.get("tags", [])]
+    (begins,) = [c.source for c in cells if "notebook.begin(In" in c.source]
+    lines = [f"{parameter} = {value!r}" for parameter, value in given.items()]
+    injected = "\n".join(["# Parameters", *lines])
+    names = {"notebook": notebook, "combinatorics": combinatorics, "In": [declared, injected]}
+    for cell in (declared, injected, begins):
+        exec(cell, names)
+
+
+@pytest.mark.parametrize(
+    "name, given, reason",
+    [
+        ("00_unraveled_view", {"n_modules": 5}, "'n_modules' is 5: expected 2 to 4"),
+        ("00_unraveled_view", {"deleted": 4}, "'deleted' is 4: expected 1 to 3"),
+        ("01_deletion", {"n_draws": 0}, "'n_draws' is 0: expected at least 1"),
+        ("01_deletion", {"max_deleted": 0}, "'max_deleted' is 0: expected at least 1"),
+        ("01_deletion", {"iterations": -2}, "'iterations' is -2: expected at least -1"),
+        ("01_deletion", {"shortcuts": "none"}, "'none': expected one of 'subsample', 'proj"),
+        ("02_reordering", {"n_orders": 1}, "'n_orders' is 1: expected at least 2"),
+        ("03_path_distribution", {"n_modules": 0}, "'n_modules' is 0: expected 1 to 500"),
+        ("03_path_distribution", {"n_modules": 5000}, "'n_modules' is 5000: expected 1 to 500"),
+        ("03_path_distribution", {"shortest": 18}, "'shortest' is 18: expected 0 to 17"),
+        ("03_path_distribution", {"longest": 55}, "'longest' is 55: expected 0 to 54"),
+        ("03_path_distribution", {"n_active": 55}, "'n_active' is 55: expected 1 to 54"),
+        ("04_path_gradients", {"n_images": 0}, "'n_images' is 0: expected at least 1"),
+        ("04_path_gradients", {"n_signed": 1}, "'n_signed' is 1: expected at least 2"),
+        ("05_effective_paths", {"n_active": 10}, "'n_active' is 10: expected 0 to 9"),
+        ("05_effective_paths", {"n_statistics": 127}, "is 127: expected at least 128"),
+        ("06_discussion", {"survival": 1.5}, "'survival' is 1.5: expected 0 to 1"),
+        ("07_dynamics", {"n_images": 0}, "'n_images' is 0: expected at least 1"),
+        ("your_own_network", {"image_size": 8}, "'image_size' is 8: expected 16 to 1024"),
+    ],
+)
+def test_a_chapter_refuses_what_makes_no_sense_before_any_work(name, given, reason):
+    with pytest.raises(ParameterError, match=reason):
+        begin(name, **given)
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
+def test_a_chapter_begins_with_its_own_parameters(path):
+    begin(path.stem)

@@ -275,6 +275,13 @@ def test_effective_lengths_are_shaded_if_there_are_any(ax):
     assert "lengths 3 to 7" in ax.get_legend_handles_labels()[1]
 
 
+def test_exact_shares_with_their_interval(ax):
+    figures.gradient_shares(ax, {"exact": ([0, 1], [0.4, 0.6])}, interval=[[0.3, 0.5], [0.5, 0.8]])
+    (band,) = [c for c in ax.collections if c.get_label() == "exact, 95% over images"]
+    corners = {tuple(map(float, corner)) for corner in band.get_paths()[0].vertices}
+    assert {(0, 30), (0, 50), (1, 50), (1, 80)} <= {(x, round(y, 9)) for x, y in corners}
+
+
 def test_stochastic_depth_shows_costs_not_errors(ax):
     DRAW["stochastic_depth"](ax)
     x, without = curve(ax, "without stochastic depth")
