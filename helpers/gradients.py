@@ -131,8 +131,9 @@ def sampled_norms(
     n = len(network.blocks)
     paths = torch.cat([combinatorics.sample(n, k, samples, generator) for k in lengths])
     rows = torch.randint(len(images), (len(paths),), generator=generator)
-    found, done = torch.empty(len(paths), dtype=torch.float64), 0
+    done = 0
     with exactly(network):
+        found = torch.empty(len(paths), dtype=torch.float64)
         for part, scaled in routed(network, images, labels, paths, rows, at_image, loss):
             found[part] = norms(scaled, scaled.dim() - 1).cpu() / SCALE
             done += len(part)

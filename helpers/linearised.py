@@ -108,7 +108,7 @@ class Linearised:
         far = length((lengths.sum(0) - self.whole)[None], dims)[0]
         # Lengths may be far larger than what they add up to, and so is their rounding.
         size = length(lengths, dims).sum(0)
-        bound = min(1e4 * torch.finfo(self.g.dtype).eps, 0.1)
+        bound = self.rounding()
         if bool((finite(far) > bound * size).any()):
             worst = float((far / size).max())
             raise ArithmeticError(
@@ -117,6 +117,10 @@ class Linearised:
                 "it is given?  If not, one is carried back wrongly: compare module by module with "
                 "automatic differentiation in float64, and report it"
             )
+
+    def rounding(self) -> float:
+        """What rounding explains, in parts of the size of what is added up."""
+        return min(1e4 * torch.finfo(self.g.dtype).eps, 0.1)
 
     def along(self, path: Tensor) -> Tensor:
         """The gradients of all images along one path, bool (n,): (B, ...)."""

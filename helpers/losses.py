@@ -49,7 +49,7 @@ def scaled_up(loss: Loss, outputs: Tensor, labels: Tensor, apart: bool) -> Tenso
         rounding = torch.finfo(outputs.dtype).eps ** 0.5 * (parts[0].abs() + parts[1].abs())
         if (total.detach() - parts[0] - parts[1]).abs() > rounding:
             raise ValueError(
-                f"the loss of {len(labels)} images is {float(total):.4g}, but {float(parts[0]):.4g}"
+                f"the loss of {len(labels)} images is {total.item():.4g}, but {float(parts[0]):.4g}"
                 f" + {float(parts[1]):.4g} for the first and the others: expected a sum over the "
                 'images, such as reduction="sum"'
             )

@@ -107,8 +107,9 @@ def squared_norms(
         raise ValueError("passes for single images need eval mode: batch statistics join them")
     columns = len(rows) // count if together else len(rows)
     signs = (torch.randint(2, (n, columns), generator=generator) * 2 - 1).to(images)
-    found, done = torch.empty(len(rows), longest + 1 + (longest < n), dtype=torch.float64), 0
+    done = 0
     with exactly(network):
+        found = torch.empty(len(rows), longest + 1 + (longest < n), dtype=torch.float64)
         if not together:
             check_first(network, images, labels, at_image, loss)
         for group in groups:
