@@ -5,25 +5,13 @@ and all activations are bfloat16.  Batch norm on its own and sums keep float32 i
 """
 
 from copy import deepcopy
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from helpers.network import PlainLayer, ResidualModule, Scaled, Subsample, is_a
-
-
-class IntegerReLU(nn.Module):
-    """ReLU of bfloat16, in place.
-
-    A bfloat16 and the integer of the same 16 bits have the same sign, so the integer's maximum with
-    zero is the ReLU.  CPUs are several times faster at it: they have arithmetic for such integers,
-    while a bfloat16 is converted to float32 and back.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        x.view(torch.int16).clamp_(min=0)
-        return x
 
 
 class Autocast(nn.Module):
@@ -41,24 +29,33 @@ class Autocast(nn.Module):
 def bfloat16(module: nn.Module) -> nn.Module:
     """A module in eval mode as one that takes and returns bfloat16.
 
-    The original is left as it is; the copy is right as long as its weights do not change.
+    Of any shape.  The original is left as it is; the copy is right as long as its weights do not
+    change.
+
+    >>> layers = nn.Sequential(nn.Conv2d(1, 1, 3), nn.BatchNorm2d(1), nn.ReLU()).eval()
+    >>> [type(layer).__name__ for layer in bfloat16(layers)]
+    ['Conv2d', 'ReLU']
     """
-    if is_a(ResidualModule, module):
+    if isinstance(module, ResidualModule) and is_a(ResidualModule, module):
         return ResidualModule(bfloat16(module.skip), bfloat16(module.residual))
-    if is_a(PlainLayer, module):
+    if isinstance(module, PlainLayer) and is_a(PlainLayer, module):
         return PlainLayer(bfloat16(module.skip), bfloat16(module.layer))
-    if is_a(Scaled, module):
+    if isinstance(module, Scaled) and is_a(Scaled, module):
         return Scaled(bfloat16(module.module), module.factor)
+    in_a_row = [module]
+    if isinstance(module, nn.Sequential) and is_a(nn.Sequential, module):
+        in_a_row = list(module)
     layers: list[nn.Module] = []
-    for layer in module if is_a(nn.Sequential, module) else [module]:
-        own = bool(layers) and isinstance(layers[-1], nn.Conv2d | nn.BatchNorm2d)
-        if is_a(nn.BatchNorm2d, layer) and own and isinstance(layers[-1], nn.Conv2d):
-            layers[-1] = fuse_conv_bn_eval(layers[-1], layer)
+    for layer in in_a_row:
+        last = layers[-1] if layers else None
+        own = isinstance(last, nn.Conv2d | nn.BatchNorm2d)
+        if isinstance(last, nn.Conv2d) and fuses(layer):
+            layers[-1] = fuse_conv_bn_eval(last, layer)
         elif is_a(nn.Conv2d, layer):
             layers.append(deepcopy(layer))
         elif is_a(nn.ReLU, layer):
             # In place only where the tensor was made here.
-            layers.append(IntegerReLU() if own else nn.ReLU())
+            layers.append(nn.ReLU(inplace=own))
         elif is_a(nn.Sequential, layer):
             layers.append(bfloat16(layer))
         elif is_a(nn.BatchNorm2d, layer) or is_a(nn.Identity, layer) or is_a(Subsample, layer):
@@ -69,3 +66,12 @@ def bfloat16(module: nn.Module) -> nn.Module:
         if isinstance(layer, nn.Conv2d):
             layer.to(torch.bfloat16)
     return nn.Sequential(*layers) if len(layers) != 1 else layers[0]
+
+
+def fuses(layer: nn.Module) -> TypeGuard[nn.BatchNorm2d]:
+    """Whether a convolution can absorb this layer: batch norm by fixed statistics."""
+    return (
+        isinstance(layer, nn.BatchNorm2d)
+        and is_a(nn.BatchNorm2d, layer)
+        and layer.running_mean is not None
+    )

@@ -17,26 +17,26 @@ def count(n: int) -> int:
     return 2**n
 
 
-def lengths(n: int) -> list[int]:
+def counts_by_length(n: int) -> list[int]:
     """How many paths have length 0, 1, ..., n: C(n, k), exact integers (Section 5)."""
     return [comb(n, k) for k in range(n + 1)]
 
 
-def shares(n: int) -> list[float]:
+def length_shares(n: int) -> list[float]:
     """The share of all paths that has length 0, 1, ..., n: Binomial(n, 1/2), Figure 6a."""
-    return [c / count(n) for c in lengths(n)]
+    return [c / count(n) for c in counts_by_length(n)]
 
 
 def share_between(n: int, shortest: int, longest: int) -> float:
     """The share of all paths with shortest <= length <= longest.  ValueError outside 0..n."""
     check_length(n, shortest)
     check_length(n, longest)
-    return sum(lengths(n)[shortest : longest + 1]) / count(n)
+    return sum(counts_by_length(n)[shortest : longest + 1]) / count(n)
 
 
 def mean_length(n: int) -> float:
     """The mean path length, from the exact counts (n / 2)."""
-    return sum(k * c for k, c in enumerate(lengths(n))) / count(n)
+    return sum(k * c for k, c in enumerate(counts_by_length(n))) / count(n)
 
 
 def tightest_band(n: int, share: float) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 # A list, tuple, set or range of whole numbers, or a NumPy array or PyTorch tensor of integers.
 Indices = Iterable[SupportsIndex]
+ARRAYS = (Tensor, np.ndarray)
 
 
 def module_indices(modules: Indices, n: int) -> list[int]:
@@ -55,11 +56,13 @@ def whole_numbers(values: Indices) -> list[int]:
     """The values as plain numbers; TypeError that names the first that is not a whole number."""
     if not isinstance(values, Iterable) or isinstance(values, str | bytes | dict):
         raise TypeError(f"{values!r}: expected a list of module indices such as [0, 2]")
-    return [whole_number(value) for value in (values.tolist() if is_array(values) else values)]
+    return [
+        whole_number(value) for value in (values.tolist() if isinstance(values, ARRAYS) else values)
+    ]
 
 
 def whole_number(value: Any) -> int:
-    if is_array(value) and value.ndim == 0:
+    if isinstance(value, ARRAYS) and value.ndim == 0:
         value = value.item()
     if isinstance(value, bool | np.bool_):
         raise TypeError(
@@ -71,7 +74,3 @@ def whole_number(value: Any) -> int:
     except TypeError:
         kind = type(value).__name__
         raise TypeError(f"{value!r} ({kind}): expected a module index, a whole number") from None
-
-
-def is_array(values: Any) -> bool:
-    return isinstance(values, Tensor | np.ndarray)

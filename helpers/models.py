@@ -1,6 +1,8 @@
 """The networks of the paper: pre-activation ResNet-110 and ResNet-200, VGG-15, highway."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -15,6 +17,8 @@ from helpers.network import (
     Subsample,
 )
 
+N = TypeVar("N", bound=Network)
+
 conv3x3 = partial(nn.Conv2d, kernel_size=3, padding=1, bias=False)
 conv1x1 = partial(nn.Conv2d, kernel_size=1, bias=False)
 
@@ -27,7 +31,7 @@ def pre_activation(channels: int) -> list[nn.Module]:
     return [nn.BatchNorm2d(channels), nn.ReLU()]
 
 
-def basic_residual(c_in: int, c_out: int, stride: int) -> nn.Module:
+def basic_residual(c_in: int, c_out: int, stride: int) -> nn.Sequential:
     """Eq 2: two 3x3 convolutions, each after batch norm and ReLU."""
     return nn.Sequential(
         *pre_activation(c_in),
@@ -37,7 +41,7 @@ def basic_residual(c_in: int, c_out: int, stride: int) -> nn.Module:
     )
 
 
-def bottleneck_residual(c_in: int, c_out: int, stride: int) -> nn.Module:
+def bottleneck_residual(c_in: int, c_out: int, stride: int) -> nn.Sequential:
     """The 1x1, 3x3, 1x1 form of Eq 2 used beyond 50 layers (He et al. 2016)."""
     width = c_out // 4
     return nn.Sequential(
@@ -60,7 +64,7 @@ def shortcut(kind: str, c_in: int, c_out: int, stride: int) -> nn.Module:
     return Subsample(c_out - c_in)
 
 
-def classifier(channels: int, classes: int) -> nn.Module:
+def classifier(channels: int, classes: int) -> nn.Sequential:
     """Batch norm, ReLU, global average, linear."""
     pool = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
     return nn.Sequential(*pre_activation(channels), *pool, nn.Linear(channels, classes))
@@ -114,17 +118,17 @@ def highway(
     1x1 projections where sizes change: through almost closed gates the new channels would stay
     almost zero.  Raises ValueError for a depth that is not 6m + 2.
     """
-    blocks = []
+    blocks, of_gates = [], []
     for c_in, c_out, stride in cifar_shapes(depth):
-        weights = nn.Conv2d(c_in, c_out, kernel_size=1, stride=stride)
-        gate = nn.Sequential(*pre_activation(c_in), weights, nn.Sigmoid())
+        of_gates.append(nn.Conv2d(c_in, c_out, kernel_size=1, stride=stride))
+        gate = nn.Sequential(*pre_activation(c_in), of_gates[-1], nn.Sigmoid())
         transform = basic_residual(c_in, c_out, stride)
         skip = shortcut("projection", c_in, c_out, stride)
         blocks.append(HighwayModule(transform, gate, skip))
     network = initialise(Network(conv3x3(in_channels, 16), blocks, classifier(64, classes)))
-    for block in blocks:
-        nn.init.zeros_(block.gate[-2].weight)
-        nn.init.constant_(block.gate[-2].bias, gate_bias)
+    for layer in of_gates:
+        nn.init.zeros_(layer.weight)
+        nn.init.constant_(layer.get_parameter("bias"), gate_bias)
     return network
 
 
@@ -167,7 +171,7 @@ def vgg15(in_channels: int = 3, classes: int = 10, batch_norm: bool = True) -> N
     return initialise(Network(layer(in_channels), blocks, head))
 
 
-def initialise(network: Network) -> Network:
+def initialise(network: N) -> N:
     """He et al. 2015: normal, variance 2 / fan-out, for convolutions; zero biases.
 
     Draws from the global generator, as every layer constructor of PyTorch does: `build` seeds it
@@ -183,7 +187,7 @@ def initialise(network: Network) -> Network:
     return network
 
 
-ARCHITECTURES = {
+ARCHITECTURES: dict[str, Callable[..., Network]] = {
     "resnet": resnet,
     "resnet200": resnet200,
     "highway": highway,

@@ -32,8 +32,11 @@ class SharedPreActivation(ResidualModule):
     follows them on the other route.  Both routes hold these layers: each is whole on its own.
     """
 
+    skip: nn.Sequential
+    residual: nn.Sequential
+
     def __init__(self, skip: nn.Module, residual: nn.Sequential):
-        super().__init__(nn.Sequential(*residual[:2], skip), residual)
+        super().__init__(nn.Sequential(*list(residual)[:2], skip), residual)
 
     def forward(self, x: Tensor) -> Tensor:
         # Once: in training, batch norm would otherwise count each batch twice.
@@ -132,19 +135,32 @@ class Scaled(nn.Module):
 
 def scale_residuals(network: ResidualNetwork, factors: list[float]) -> ResidualNetwork:
     """A view whose i-th residual is multiplied by factors[i]: the test-time rule of stochastic
-    depth (Huang et al. 2016).  ValueError unless there is one factor a module."""
+    depth (Huang et al. 2016).
+
+    ValueError unless there is one factor a module; TypeError for a module that is not residual,
+    such as one deleted before.
+
+    >>> module = ResidualModule(nn.Identity(), nn.ReLU())
+    >>> network = ResidualNetwork(nn.Identity(), [module], nn.Identity())
+    >>> scale_residuals(network, [0.5])(torch.ones(1, 1))
+    tensor([[1.5000]])
+    """
     if len(factors) != len(network.blocks):
         raise ValueError(f"{len(factors)} factors for {len(network.blocks)} modules")
-    return network.with_blocks(
-        [
-            ResidualModule(block.skip, Scaled(block.residual, factor))
-            for block, factor in zip(network.blocks, factors, strict=True)
-        ]
-    )
+    scaled = []
+    for i, (block, factor) in enumerate(zip(network.blocks, factors, strict=True)):
+        if not isinstance(block, ResidualModule):
+            raise TypeError(f"module {i} is a {type(block).__name__}: expected a ResidualModule")
+        scaled.append(ResidualModule(block.skip, Scaled(block.residual, factor)))
+    return network.with_blocks(scaled)
 
 
 def is_a(kind: type[nn.Module], module: nn.Module) -> bool:
-    """Whether `module` computes what `kind` does: no forward of its own, nothing hooked to it."""
+    """Whether `module` computes what `kind` does: no forward of its own, nothing hooked to it.
+
+    >>> is_a(nn.ReLU, nn.ReLU()), is_a(nn.ReLU, nn.GELU())
+    (True, False)
+    """
     forward = module._forward_hooks or module._forward_pre_hooks
     hooked = forward or module._backward_hooks or module._backward_pre_hooks
     return isinstance(module, kind) and type(module).forward is kind.forward and not hooked

@@ -167,7 +167,7 @@ print(f"{len(along)} paths add up to the gradient, relative difference < 1e-12: 
 # %%
 by_length = gradients.by_length(network, x, label)[:, 0]
 lengths = every.sum(1)
-for k, (count, found) in enumerate(zip(combinatorics.lengths(n_modules), by_length, strict=True)):
+for k, (count, found) in enumerate(zip(combinatorics.counts_by_length(n_modules), by_length, strict=True)):
     error = float((along[lengths == k].sum(0) - found).norm() / whole.norm())
     print(f"length {k}: {count} of the paths, relative difference < 1e-12: {error < 1e-12}")
 

@@ -55,10 +55,10 @@ effective = range(shortest, longest + 1)
 # The exact counts, and how closely they gather around the middle:
 
 # %%
-n, shares = n_modules, combinatorics.shares(n_modules)
+n, shares = n_modules, combinatorics.length_shares(n_modules)
 print(f"{n} modules, {combinatorics.count(n):,} paths, mean length {combinatorics.mean_length(n):g}")
 for k in (0, 1, n // 4, n // 2, n - 1, n):
-    print(f"length {k:2}: {combinatorics.lengths(n)[k]:,} paths, {100 * shares[k]:.3g} %")
+    print(f"length {k:2}: {combinatorics.counts_by_length(n)[k]:,} paths, {100 * shares[k]:.3g} %")
 
 # %% [markdown]
 # The paper gives a band that holds "more than 95%" of the paths, 19 to 35 modules. The band is wider

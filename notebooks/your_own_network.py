@@ -105,7 +105,7 @@ top.bar([i + 1 for i in down], [bars[i] for i in down], **style)
 top.set(title="(a)", xlabel="index of the deleted module", ylim=(0, 100))
 top.set_ylabel("predictions changed (%)")
 top.legend(loc="lower right", bbox_to_anchor=(1, 1))
-pairs = {"of all paths": (combinatorics.shares(n), figures.GREY), "of the gradient": (shares, figures.BLUE)}
+pairs = {"of all paths": (combinatorics.length_shares(n), figures.GREY), "of the gradient": (shares, figures.BLUE)}
 for side, (name, (values, color)) in zip((-0.2, 0.2), pairs.items(), strict=True):
     x, y = [k + side for k in range(n + 1)], [100 * share for share in values]
     bottom.bar(x, y, width=0.4, color=color, label=name)

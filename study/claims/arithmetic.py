@@ -74,7 +74,7 @@ def _a7():
 
 def _a8():
     ten, twenty = (combinatorics.remaining_between(N, d, 5, 17) for d in (10, 20))
-    left = ten * sum(combinatorics.lengths(N)[5:18])
+    left = ten * sum(combinatorics.counts_by_length(N)[5:18])
     share = f"{percent(ten)} of them by count (20 deletions: {percent(twenty, 3)})"
     return ten > 0.5, f"{share}; as a number, still {left:.1e}"
 

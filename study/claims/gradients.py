@@ -16,7 +16,7 @@ def sampled(rows: list[dict]) -> tuple[np.ndarray, np.ndarray, list[dict]]:
 
 def product_shares(lengths: np.ndarray, mean: np.ndarray, n: int) -> np.ndarray:
     """The paper's product, number of paths times mean norm, as a share of its sum (Figure 6c)."""
-    counts = combinatorics.lengths(n)
+    counts = combinatorics.counts_by_length(n)
     product = np.array([counts[k] for k in lengths], dtype=float) * mean
     return product / product.sum()
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from helpers import models
-from helpers.bfloat16 import IntegerReLU, bfloat16
+from helpers.bfloat16 import bfloat16
 from helpers.network import HighwayModule, PlainLayer, ResidualModule, Scaled, Subsample
 
 
@@ -43,6 +43,7 @@ def modules(g):
     pre_activation = nn.Sequential(
         norm(8, g), nn.ReLU(), nn.Conv2d(8, 8, 3, stride=2), norm(8, g), nn.ReLU(inplace=True), conv
     )
+    relu, unfixed = nn.ReLU(), nn.BatchNorm2d(8, track_running_stats=False)
     post_activation = nn.Sequential(conv, norm(8, g), nn.ReLU())
     return {
         "identity": nn.Identity(),
@@ -63,6 +64,8 @@ def modules(g):
         "nested": nn.Sequential(nn.Sequential(norm(8, g), nn.ReLU()), nn.Sequential(conv)),
         "unknown": nn.Sequential(nn.GroupNorm(2, 8), nn.GELU(), nn.Flatten(), nn.Linear(504, 5)),
         "its own forward": nn.Sequential(conv, Doubled()),
+        "one layer twice": nn.Sequential(conv, relu, norm(8, g), relu, conv),
+        "statistics of the batch": nn.Sequential(conv, unfixed, nn.ReLU()),
     }
 
 
@@ -83,12 +86,15 @@ def test_each_kind(x, generator, kind):
         assert all(torch.equal(value, state[name]) for name, value in module.state_dict().items())
 
 
-def test_integer_relu_of_every_number():
-    """All 65,536 bit patterns but those of NaN."""
-    bits = torch.arange(-(2**15), 2**15, dtype=torch.int16).view(torch.bfloat16)
-    numbers = bits[~bits.isnan()]
-    expected = numbers.float().relu().bfloat16()
-    assert torch.equal(IntegerReLU()(numbers.clone()), expected)
+@pytest.mark.parametrize("negative", [True, False])
+def test_nan_is_not_lost(x, negative):
+    """Of either sign: a ReLU must not take it for a negative number."""
+    module = nn.Sequential(nn.Conv2d(8, 8, 1), nn.ReLU()).eval()
+    value = torch.tensor(float("nan"))
+    module[0].bias.data[3] = -value if negative else value
+    with torch.inference_mode():
+        found = bfloat16(module)(x.bfloat16())
+    assert found[:, 3].isnan().all() and not found[:, :3].isnan().any()
 
 
 def test_a_whole_network_is_as_close_as_autocast(generator):

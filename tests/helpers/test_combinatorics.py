@@ -16,13 +16,13 @@ def test_counts():
 
 
 def test_lengths_are_exact_integers():
-    assert combinatorics.lengths(4) == [1, 4, 6, 4, 1]
-    assert combinatorics.lengths(54)[27] == 1_946_939_425_648_112
-    assert sum(combinatorics.lengths(54)) == 2**54
+    assert combinatorics.counts_by_length(4) == [1, 4, 6, 4, 1]
+    assert combinatorics.counts_by_length(54)[27] == 1_946_939_425_648_112
+    assert sum(combinatorics.counts_by_length(54)) == 2**54
 
 
 def test_shares_are_binomial():
-    shares = combinatorics.shares(54)
+    shares = combinatorics.length_shares(54)
     assert shares == pytest.approx([binom.pmf(k, 54, 0.5) for k in range(55)], rel=1e-9)
     assert sum(shares) == pytest.approx(1, abs=1e-12)
 
@@ -63,7 +63,7 @@ def test_remaining_counts_the_paths_that_avoid_the_deleted_modules():
     counts = survivors.sum(1).bincount(minlength=7).tolist()
     expected = [
         c * left
-        for c, left in zip(combinatorics.lengths(6), combinatorics.remaining(6, 2), strict=True)
+        for c, left in zip(combinatorics.counts_by_length(6), combinatorics.remaining(6, 2), strict=True)
     ]
     assert counts == pytest.approx(expected)
 

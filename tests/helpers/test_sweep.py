@@ -10,7 +10,13 @@ from torch import nn
 
 from helpers import lesions, sweep
 from helpers.bfloat16 import bfloat16
-from helpers.network import ResidualModule, ResidualNetwork, scale_residuals
+from helpers.network import (
+    HighwayModule,
+    Network,
+    ResidualModule,
+    ResidualNetwork,
+    scale_residuals,
+)
 
 
 @pytest.fixture
@@ -222,6 +228,148 @@ def test_variants_of_different_networks(new_network, many):
         sweep.predictions([new_network()], many, precision="float16")
 
 
+def test_what_cannot_be_swept(new_network, many):
+    network, labels = new_network(), torch.zeros(30, dtype=torch.int64)
+    with pytest.raises(ValueError, match=r"no images: found shape \(0, 1, 16, 16\)"):
+        sweep.predictions([network], many[:0])
+    for size in (0, -1):
+        with pytest.raises(ValueError, match=f"batch size {size}: expected at least 1"):
+            sweep.predictions([network], many, size)
+    # One label would be compared with all predictions.
+    for wrong in (labels[:29], labels[:1], labels[:, None]):
+        with pytest.raises(ValueError, match=r"labels of shape .*: expected \(30,\)"):
+            sweep.errors([network], many, wrong)
+    flat = ResidualNetwork(nn.Identity(), [], nn.Flatten(0))
+    with pytest.raises(ValueError, match="the head returns shape .*: expected logits"):
+        sweep.predictions([flat], many)
+
+
+# Inputs and predictions of any rank.
+
+
+def residual_network(stem, residual, head, n=4):
+    """`n` modules around what `residual` makes, float32 and in eval mode; weights from seed 0."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        blocks = [ResidualModule(nn.Identity(), residual()) for _ in range(n)]
+        return ResidualNetwork(stem(), blocks, head()).eval()
+
+
+def convolutional(convolution, pool):
+    """On one channel, in one or three dimensions; four classes."""
+
+    def residual():
+        return nn.Sequential(nn.ReLU(), convolution(6, 6, 3, padding=1))
+
+    def head():
+        return nn.Sequential(pool(1), nn.Flatten(), nn.Linear(6, 4))
+
+    return residual_network(lambda: convolution(1, 6, 3, padding=1), residual, head)
+
+
+def perceptron():
+    """Vectors of five numbers; four classes."""
+    return residual_network(
+        lambda: nn.Linear(5, 8),
+        lambda: nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 8), nn.GELU()),
+        lambda: nn.Linear(8, 4),
+    )
+
+
+def language_model():
+    """Sequences of tokens 0 to 11 in; logits of the token that follows each."""
+    return residual_network(
+        lambda: nn.Embedding(12, 8),
+        lambda: nn.Sequential(nn.LayerNorm(8), nn.Linear(8, 8), nn.GELU()),
+        lambda: nn.Linear(8, 12),
+    )
+
+
+def case(kind, generator):
+    """A network and 30 inputs for it."""
+    if kind == "tokens":
+        return language_model(), torch.randint(12, (30, 7), generator=generator)
+    if kind == "vectors":
+        return perceptron(), torch.randn(30, 5, generator=generator)
+    if kind == "sequences":
+        network, shape = convolutional(nn.Conv1d, nn.AdaptiveAvgPool1d), (30, 1, 9)
+    else:
+        network, shape = convolutional(nn.Conv3d, nn.AdaptiveAvgPool3d), (30, 1, 4, 4, 4)
+    return network, torch.randn(shape, generator=generator)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("kind", ["vectors", "tokens", "sequences", "volumes"])
+@torch.no_grad()
+def test_inputs_of_any_rank(generator, untouched, kind, precision):
+    network, x = case(kind, generator)
+    variants = [network, *(lesions.delete(network, [i]) for i in range(4))]
+    variants.append(lesions.reorder(network, [3, 1, 2, 0]))
+    # Every class is as likely as the others.
+    linear = network.head if isinstance(network.head, nn.Linear) else network.head[-1]
+    linear.bias -= torch.stack([v(x) for v in variants]).flatten(0, -2).mean(0)
+    expected = torch.stack([v(x).argmax(-1) for v in variants])
+    with untouched(network):
+        found = sweep.predictions(variants, x, batch_size=8, precision=precision)
+    assert found.shape == expected.shape and found.dtype == torch.int64
+    assert len(expected.flatten(1).unique(dim=0)) == len(variants), "the variants differ"
+    if precision == "float32":
+        assert (found == expected).double().mean() > 0.99
+    else:
+        assert (found == expected).double().mean() > 0.9, "rounding alone"
+    labels = torch.randint(4, expected.shape[1:], generator=generator)
+    shares = (found != labels).flatten(1).double().mean(1).tolist()
+    assert sweep.errors(variants, x, labels, 8, precision=precision) == pytest.approx(shares)
+
+
+def test_errors_of_tokens(generator):
+    """The share of wrong predictions of all tokens, not of sequences: by hand 3 of 30 x 7."""
+    network, x = case("tokens", generator)
+    labels = sweep.predictions([network], x)[0]
+    for row, token in ((0, 1), (0, 2), (29, 6)):
+        labels[row, token] += 1
+    assert sweep.errors([network], x, labels) == [pytest.approx(3 / 210)]
+    with pytest.raises(ValueError, match=r"labels of shape \(30,\): expected \(30, 7\)"):
+        sweep.errors([network], x, labels[:, 0])
+
+
+# What is not a number is no prediction.
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_nan_in_one_weight(new_network, many, value, precision):
+    """Only the variant without that module has predictions; the first that has not is named."""
+    network = new_network().float()
+    network.blocks[1].residual[-1].weight.data[0, 0] = value
+    without = lesions.delete(network, [1])
+    labels = torch.zeros(30, dtype=torch.int64)
+    assert sweep.predictions([without], many.float(), precision=precision).shape == (1, 30)
+    with pytest.raises(ArithmeticError, match="variant 1, 2: logits of images 0 to 29"):
+        sweep.errors([without, network, network], many.float(), labels, precision=precision)
+
+
+def test_a_nan_in_one_image(new_network, many):
+    many[17, 0, 3, 3] = float("nan")
+    with pytest.raises(ArithmeticError, match="variant 0: logits of images 16 to 23"):
+        sweep.predictions([new_network()], many, 8)
+
+
+def test_classes_that_are_ruled_out(many):
+    """A logit of minus infinity is never the largest, and the others decide."""
+
+    class RuleOut(nn.Module):
+        def forward(self, x):
+            return x.flatten(1)[:, :4].index_fill(1, torch.tensor([2]), -float("inf"))
+
+    network = ResidualNetwork(nn.Identity(), [], RuleOut())
+    found = sweep.predictions([network], many)
+    assert torch.equal(found[0], network(many).argmax(1)) and set(found[0].tolist()) == {0, 1, 3}
+    many[4] = -float("inf")
+    with pytest.raises(ArithmeticError, match="variant 0"):
+        sweep.predictions([network], many)
+
+
 @pytest.mark.parametrize(
     "only_a, only_b, p",
     [(0, 0, 1), (3, 3, 1), (1, 0, 1), (0, 5, 2 / 32), (9, 1, 22 / 1024), (1, 9, 22 / 1024)],
@@ -231,6 +379,14 @@ def test_mcnemar(only_a, only_b, p):
     right_a = torch.tensor([True] * 7 + [False] * 4 + [True] * only_a + [False] * only_b)
     right_b = torch.tensor([True] * 7 + [False] * 4 + [False] * only_a + [True] * only_b)
     assert sweep.mcnemar(right_a, right_b) == pytest.approx(p, rel=1e-12)
+
+
+def test_mcnemar_of_what_is_not_paired():
+    """Of integers, ~ would be another number, not the opposite."""
+    right = torch.tensor([True, False])
+    for other in (right.long(), right[:1]):
+        with pytest.raises(ValueError, match="expected two bool tensors of one shape"):
+            sweep.mcnemar(right, other)
 
 
 # The gates of a highway network.
@@ -302,6 +458,27 @@ def test_no_more_than_a_batch_is_looked_at_at_once(highway, many):
     highway.stem.register_forward_hook(lambda _, x, y: sizes.append(len(x[0])))
     sweep.gates(highway, many, 8)
     assert sizes == [8, 8, 8, 6]
+
+
+@pytest.mark.parametrize("value", [float("nan"), 1.01, -0.01])
+def test_a_gate_that_is_none(highway, many, value):
+    highway.blocks[3].gate.register_forward_hook(lambda *call: torch.full_like(call[2], value))
+    with pytest.raises(ArithmeticError, match="gate of module 3 is nan or outside"):
+        sweep.gates(highway, many)
+
+
+def test_gates_of_vectors(generator):
+    """A highway network of linear layers (Srivastava et al. 2015), and no images at all."""
+    blocks = [
+        HighwayModule(nn.Linear(5, 5), nn.Sequential(nn.Linear(5, 5), nn.Sigmoid()))
+        for _ in range(3)
+    ]
+    network = Network(nn.Identity(), blocks, nn.Identity()).double()
+    x = torch.randn(30, 5, generator=generator, dtype=torch.float64)
+    means = [t.mean() for t in gates_at_once(network, x)]
+    assert sweep.gates(network, x, 7)["mean"] == pytest.approx(means, rel=1e-12)
+    with pytest.raises(ValueError, match="no images"):
+        sweep.gates(network, x[:0])
 
 
 def test_a_network_without_gates(new_network, many):

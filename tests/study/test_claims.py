@@ -558,7 +558,7 @@ def test_product_shares_are_the_papers_product():
     shares = claims.gradients.product_shares(np.arange(4), np.array([1, 0.5, 0.25, 0.125]), 3)
     # C(3, k) / 2^k = 1, 3/2, 3/4, 1/8
     assert shares == pytest.approx(np.array([8, 12, 6, 1]) / 27)
-    assert combinatorics.lengths(3) == [1, 3, 3, 1]
+    assert combinatorics.counts_by_length(3) == [1, 3, 3, 1]
 
 
 def test_welch():
@@ -655,7 +655,7 @@ def test_nothing_to_compare():
 
 
 def test_mean_length_of_all_paths_is_half_the_modules():
-    assert claims.dynamics.mean_length(combinatorics.shares(54)) == pytest.approx(27)
+    assert claims.dynamics.mean_length(combinatorics.length_shares(54)) == pytest.approx(27)
     found = claims.dynamics.mean_length([[0.5, 0, 0.5], [0, 2, -1]])
     assert found.tolist() == [1, 0]
 

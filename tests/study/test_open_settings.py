@@ -118,7 +118,7 @@ def test_gradient_by_place():
     ]
     found = open_settings.gradient(rows)
     _, factor, product, inside, mean, recipe = cells(found, 0)
-    weights = np.array([combinatorics.lengths(54)[k] * 0.2**k for k in lengths])
+    weights = np.array([combinatorics.counts_by_length(54)[k] * 0.2**k for k in lengths])
     expected = 100 * weights[4:17].sum() / weights.sum()
     assert (factor, product) == ("0.200, R^2 1.000", f"{expected:.1f}%")
     assert (inside, mean) == ("65.0%", f"{0.25 * 4 + 6.5 + 2:.2f}")
