@@ -1,0 +1,1 @@
+"""Networks that others trained, and images to test them on: witnesses for what ours show."""
