@@ -12,10 +12,12 @@ from study.experiments.course import dynamics, scaling
 from study.experiments.gradients import by_length, by_module, sampled_norms, signed_norms
 from study.experiments.lesions import deletion, random_deletions, reordering
 from study.experiments.networks import gate_without_loss, gates, test_time, training
+from study.experiments.start import Untrained, start_of_training
 from study.experiments.subject import Subject, drawn
 
 __all__ = [
     "Subject",
+    "Untrained",
     "by_length",
     "by_module",
     "deletion",
@@ -28,6 +30,7 @@ __all__ = [
     "sampled_norms",
     "scaling",
     "signed_norms",
+    "start_of_training",
     "test_time",
     "training",
 ]

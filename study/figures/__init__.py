@@ -10,12 +10,13 @@ from study.figures.gradients import (
     gradient_shares,
     mean_length,
     module_shares,
+    start_of_training,
 )
 from study.figures.lesions import deletion, gates, random_deletions, reordering, stochastic_depth
 from study.figures.networks import growth, training_errors
 from study.figures.paths import path_lengths, remaining_paths, surviving
 from study.figures.states import after_deletion, after_reordering
-from study.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, canvas, one
+from study.figures.style import BLUE, GREEN, GREY, ORANGE, STYLE, canvas, fill, one
 from study.figures.tables import COLUMNS, as_csv, table, written
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "deletion",
     "dynamics",
     "exchanged_scales",
+    "fill",
     "gates",
     "gradient_norms",
     "gradient_shares",
@@ -43,6 +45,7 @@ __all__ = [
     "random_deletions",
     "remaining_paths",
     "reordering",
+    "start_of_training",
     "stochastic_depth",
     "surviving",
     "table",

@@ -83,6 +83,27 @@ def module_shares(ax: Axes, table: dict) -> Axes:
     return ax
 
 
+def start_of_training(ax: Axes, lines: dict[str, dict[int, list[float]]]) -> Axes:
+    """Mean path length before training against depth.
+
+    `lines`: for each kind of network, from the number of modules to a mean length a draw.
+    """
+    styles = [("-", BLUE, "o"), ("--", ORANGE, "^"), ("-.", GREEN, "s"), (":", "black", "D")]
+    for (name, line), (style, color, marker) in zip(lines.items(), styles, strict=False):
+        modules = sorted(line)
+        for n in modules:
+            dots = {"color": color, "s": 8, "alpha": 0.5, "lw": 0, "label": f"_{name}, a draw"}
+            ax.scatter([n] * len(line[n]), line[n], **dots)
+        means = [np.mean(line[n]) for n in modules]
+        ax.plot(modules, means, ls=style, color=color, marker=marker, ms=4, label=name)
+    every = sorted({n for line in lines.values() for n in line})
+    ax.set(xlabel="modules", ylabel="mean path length (modules)", xscale="log", ylim=(0, None))
+    ax.set_xticks(every, [f"{n:,}" for n in every])
+    ax.minorticks_off()
+    ax.legend(loc="best")
+    return ax
+
+
 def dynamics(ax: Axes, iterations: list[int], shares: list[list[float]]) -> Axes:
     """The exact share of the gradient by path length: a line for each of a few iterations.
 

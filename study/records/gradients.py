@@ -8,7 +8,6 @@ from study.records.kinds import (
     INDEX,
     REAL,
     SIZE,
-    TEXT,
     SchemaError,
     ascending,
     by_name,
@@ -138,14 +137,19 @@ class Scaling:
 
 @dataclass(frozen=True)
 class StartOfTraining:
-    """Mean path length before any training, one entry a network: its modules, its shortcuts, the
-    factor on its residuals."""
+    """Before any training: the mean path length for each of several draws of the weights, and the
+    share of each module, mean over the draws."""
 
-    modules: list[int] = each(COUNT, "networks")
-    shortcuts: list[str] = each(TEXT, "networks")
-    scaling: list[float] = each(SIZE, "networks")
-    mean_length: list[float] = each(SIZE, "networks")
-    spread: list[float] | None = each(SIZE, "networks", optional=True)
+    mean_length: list[float] = each(REAL, "draws of weights")
+    shares: list[float] = each(REAL, "modules")
 
     def relations(self, samples: int, images: int) -> None:
-        """Nothing further: shares may be negative, so that a mean may exceed the modules."""
+        """There is a draw a sample; every path of length k enters k modules, so that the shares add
+        up to the mean length."""
+        if len(self.mean_length) != samples:
+            raise SchemaError(
+                f"{len(self.mean_length)} mean lengths: expected {samples}, a sample each"
+            )
+        total, mean = sum(self.shares), sum(self.mean_length) / samples
+        if abs(total - mean) > 1e-6 * max(1.0, abs(mean)):
+            raise SchemaError(f"shares add up to {total:.6g}: expected the mean length, {mean:.6g}")
