@@ -62,6 +62,7 @@ def whole_numbers(values: Indices) -> list[int]:
 
 
 def whole_number(value: Any) -> int:
+    """A whole number of any library as a plain one; TypeError for anything else."""
     if isinstance(value, ARRAYS) and value.ndim == 0:
         value = value.item()
     if isinstance(value, bool | np.bool_):

@@ -235,11 +235,13 @@ def kendall_tau(order: Indices) -> float:
 
 
 def not_spared(network: Network, spared: Indices) -> list[int]:
+    """The indices of all modules but `spared`."""
     n = len(network.blocks)
     kept = set(module_indices(spared, n))
     return [i for i in range(n) if i not in kept]
 
 
 def check_at_least(least: int, what: str, number: int) -> None:
+    """ValueError, naming the number, if it is less than the least."""
     if number < least:
         raise ValueError(f"{number} {what}: expected at least {least}")

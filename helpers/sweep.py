@@ -121,6 +121,7 @@ def check_sweep(variants: Sequence[Network], images: Tensor, batch_size: int) ->
 
 
 def check_batches(images: Tensor, batch_size: int) -> None:
+    """ValueError unless there are images, and batches of at least one."""
     if not len(images):
         raise ValueError(f"no images: found shape {tuple(images.shape)}, expected at least one")
     if batch_size < 1:

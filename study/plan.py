@@ -110,6 +110,10 @@ def chapters(size: Size) -> dict[str, Chapter]:
         "deletion-shared": Chapter("01_deletion", alone | {"shortcuts": "shared"}, one),
         "deletion-vgg15-plain": Chapter("01_deletion", bare, one, ({"model": "vgg15-plain"},)),
     }
+    # Before training: no network is needed, and a thousand layers are within reach.
+    start = {"dataset": "cifar10", "depths": [20, 56, 110, 218, 434, 998]}
+    start |= {"n_gradients": 8, "n_draws": 3}
+    found["start-of-training"] = Chapter("what_decides", start, ("start_of_training",))
     for seed in range(1, SEEDS):
         course, again = found["dynamics"], alone | {"seed": seed}
         stochastic = again | {"survival": 0.5}

@@ -131,15 +131,7 @@ def examples():
             model="highway",
         ),
         "start_of_training": row(
-            "start_of_training",
-            {
-                "modules": [9, 18],
-                "shortcuts": ["subsample", "projection"],
-                "scaling": [1.0, 0.5],
-                "mean_length": [4.5, 6.0],
-                "spread": [0.1, 0.2],
-            },
-            64,
+            "start_of_training", {"mean_length": [0.5, 1.5], "shares": [0.75, 0.25]}, 2
         ),
         "bench exact": row("bench exact", SPEED | {"goal": 2, "note": "a"}, 5, **BENCH),
         "bench growth": row("bench growth", [SPEED | {"modules": 2}], 5, **BENCH),

@@ -222,8 +222,6 @@ def test_nothing_to_compare():
 
 
 def test_rows_that_name_no_recipe_are_shown_and_not_judged():
-    start = row(
-        "start_of_training",
-        {"modules": [1], "shortcuts": ["subsample"], "scaling": [1.0], "mean_length": [0.5]},
-    )
+    value = {"mean_length": [0.5], "shares": [0.5]}
+    start = row("start_of_training", value, samples=1)
     assert claims.judge("L1", [start, course({1: 1}, {1: 1})]).verdict == claims.REPRODUCED

@@ -142,6 +142,8 @@ def test_a_chapter_records_what_its_notebook_measures(size, chapter):
 def needed(chapter):
     """The networks that a chapter trains unless they are there, as its notebook names them."""
     p = declared(chapter.notebook)[0] | chapter.parameters
+    if "iterations" not in p:
+        return []  # It looks at untrained ones alone.
     choices = ("model", "depth", "shortcuts", "seed", *["survival"] * ("with_plain" in p))
     own = {name: p[name] for name in choices if name in p}
 
