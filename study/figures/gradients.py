@@ -75,8 +75,7 @@ def module_shares(ax: Axes, table: dict) -> Axes:
     ax.bar(index, shares, color=BLUE, width=0.8, label="_all images")
     if table.get("intervals"):
         low, high = percent(table["intervals"]).T
-        style = {"fmt": "none", "ecolor": "black", "elinewidth": 0.8, "label": "95% interval"}
-        ax.errorbar(index, shares, yerr=[shares - low, high - shares], **style)
+        ax.vlines(index, low, high, color="black", lw=0.8, label="95% interval")
         ax.legend(loc="best")
     ax.axhline(0, color="black", lw=0.8)
     ax.set(xlabel="module", ylabel="share of the gradient (%)")

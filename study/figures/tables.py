@@ -83,8 +83,7 @@ def points(artist: Artist, ax: Axes) -> list[dict]:
     if isinstance(artist, PathCollection):
         return [pair(x, y) for x, y in artist.get_offsets()]
     if isinstance(artist, LineCollection):
-        # A short bar stands for one value, at its middle.
-        return [pair(*np.mean(segment, axis=0)) for segment in artist.get_segments()]
+        return [stroke(segment) for segment in artist.get_segments()]
     if isinstance(artist, FillBetweenPolyCollection):
         return band(np.concatenate([path.vertices for path in artist.get_paths()]))
     if isinstance(artist, Rectangle):
@@ -106,6 +105,14 @@ def band(corners: np.ndarray) -> list[dict]:
     return [
         {"x": number(x), "low": number(y.min()), "high": number(y.max())} for x, y in inside.items()
     ]
+
+
+def stroke(ends: np.ndarray) -> dict:
+    """A short line: upright, an interval at its x; across, one value, at its middle."""
+    (left, low), (right, high) = ends
+    if left == right:
+        return {"x": number(left), "low": number(low), "high": number(high)}
+    return pair(*np.mean(ends, axis=0))
 
 
 def pair(x, y) -> dict:

@@ -7,6 +7,11 @@ import numpy as np
 SHORTCUTS = {"subsample": "parameter-free shortcuts", "projection": "1x1 projections"}
 
 
+def untrained(rows: list[dict]) -> list[dict]:
+    """The rows of untrained networks."""
+    return [row for row in rows if row["experiment"] == "start_of_training"]
+
+
 def kind(row: dict) -> str:
     """What an untrained network is, depth apart, in words."""
     config = row["config"]
@@ -40,7 +45,7 @@ def shares(rows: list[dict], depth: int) -> list[tuple[dict] | None]:
 def growth(rows: list[dict]) -> str:
     """How the mean length grows with depth; empty without rows of two depths."""
     told = []
-    for name, line in lines([r for r in rows if r["experiment"] == "start_of_training"]).items():
+    for name, line in lines(untrained(rows)).items():
         modules = sorted(line)
         if len(modules) < 2:
             continue

@@ -26,6 +26,7 @@ SMALLEST = {
     "05_effective_paths": TINY | {"n_seeds": 3, "n_statistics": 128},
     "06_discussion": TINY | {"n_images": 16, "n_gradients": 2},
     "07_dynamics": TINY | {"n_images": 2, "n_statistics": 128},
+    "what_decides": {"depths": [8, 14], "n_gradients": 2, "n_draws": 1},
     "your_own_network": {"n_images": 2, "image_size": 16},
 }
 # These pages judge no claim of the paper.
@@ -37,6 +38,7 @@ EXPERIMENTS = {
     "05_effective_paths": ["test_time"] * 3 + ["training"] * 6,
     "06_discussion": ["by_length", "deletion", "deletion", "gates"],
     "07_dynamics": ["dynamics", "scaling"],
+    "what_decides": ["start_of_training"] * 8,
 }
 
 
@@ -71,7 +73,7 @@ def test_tiny_run_leaves_figures_verdicts_and_rows(name, tmp_path):
     assert judged is (name not in NO_VERDICTS)
     rows = store.read(tmp_path / "runs" / "results")
     assert sorted(row["experiment"] for row in rows) == EXPERIMENTS.get(name, [])
-    assert all(row["config"]["iterations"] == 2 for row in rows)
+    assert all(row["config"].get("iterations", 2) == 2 for row in rows)
 
 
 def test_a_mistyped_parameter_stops_the_run_at_once(tmp_path):

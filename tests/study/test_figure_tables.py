@@ -65,12 +65,22 @@ def test_names_on_an_axis(ax):
     assert points(ax, "mean") == [{"x": "all", "y": 10}, {"x": "part", "y": 20}]
 
 
+def test_intervals_have_two_ends(ax):
+    DRAW["module_shares"](ax)
+    assert points(ax, "95% interval") == [
+        {"x": 1, "low": 40, "high": 60},
+        {"x": 2, "low": -50, "high": 0},
+        {"x": 3, "low": 75, "high": 150},
+    ]
+
+
 def test_panels_are_told_apart():
-    figure, _ = figures.both(figures.surviving, ({"a": [1, 0.5]},), ({"a": [1, 0.1]},))
+    figure, axes = figures.canvas(2, 2)
+    for ax, name, least in zip(axes, ("above", "below"), (0.5, 0.1), strict=True):
+        figures.surviving(ax, {"a": [1, least]}).set_title(name)
     found = [(row["panel"], row["y"]) for row in figures.table(figure)]
     plt.close(figure)
-    recorded, live = "Recorded: CIFAR-10", "Live"
-    assert found == [(recorded, 100), (recorded, 50), (live, 100), (live, 10)]
+    assert found == [("above", 100), ("above", 50), ("below", 100), ("below", 10)]
 
 
 def test_csv_is_the_table(ax):

@@ -50,6 +50,7 @@ DRAW = {
     "dynamics": lambda ax: figures.dynamics(ax, TIMES, SHARES),
     "mean_length": lambda ax: figures.mean_length(ax, TIMES, np.linspace(2, 1, 8), 4),
     "module_shares": lambda ax: figures.module_shares(ax, MODULES),
+    "start_of_training": lambda ax: figures.start_of_training(ax, {"a": {9: [5.0, 6.0], 54: [11]}}),
     "exchanged_scales": lambda ax: figures.exchanged_scales(ax, EXCHANGED),
     "stochastic_depth": lambda ax: figures.stochastic_depth(ax, RESIDUAL, STOCHASTIC),
     "gates": lambda ax: figures.gates(ax, GATES),
@@ -162,7 +163,7 @@ def test_every_public_figure_is_drawn_here():
         for n, f in vars(figures).items()
         if getattr(f, "__module__", "").startswith(figures.__name__)
     }
-    tools = {"canvas", "one", "table", "as_csv", "written"}
+    tools = {"canvas", "fill", "one", "table", "as_csv", "written"}
     assert public - tools == set(DRAW) | set(STATES)
 
 
