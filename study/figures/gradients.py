@@ -96,10 +96,12 @@ def start_of_training(ax: Axes, lines: dict[str, dict[int, list[float]]]) -> Axe
         means = [np.mean(line[n]) for n in modules]
         ax.plot(modules, means, ls=style, color=color, marker=marker, ms=4, label=name)
     every = sorted({n for line in lines.values() for n in line})
-    ax.set(xlabel="modules", ylabel="mean path length (modules)", xscale="log", ylim=(0, None))
+    top = max(length for line in lines.values() for draws in line.values() for length in draws)
+    # Room for the legend above the lines.
+    ax.set(xlabel="modules", ylabel="mean path length (modules)", xscale="log", ylim=(0, 1.5 * top))
     ax.set_xticks(every, [f"{n:,}" for n in every])
     ax.minorticks_off()
-    ax.legend(loc="best")
+    ax.legend(loc="upper left")
     return ax
 
 
