@@ -23,6 +23,8 @@ NAMES = list(parse_toc_yaml(ROOT / "_toc.yml"))
 BUILT = (SITE / f"{NAMES[0]}.html").is_file()
 # Drawings of networks, in which nothing is measured.
 DRAWINGS = {"fig-unraveled", "fig-path", "fig-deleted"}
+# Not recorded yet: empty until the study has measured it.
+UNRECORDED = {"fig-module-shares"}
 
 pytestmark = pytest.mark.skipif(not BUILT, reason="no built site: `make book` first")
 with_pdf = pytest.mark.skipif(not PDF.is_file(), reason="no PDF: `make pdf` first")
@@ -56,10 +58,11 @@ def series(text: str) -> dict[str, list[dict]]:
 @pytest.mark.parametrize("name", NAMES if BUILT else [])
 def test_every_figure_can_be_taken_along(name):
     for figure, files in offered(name).items():
-        assert set(files) == ({".svg"} if figure in DRAWINGS else {".csv", ".svg"}), figure
+        bare = figure in DRAWINGS | UNRECORDED
+        assert set(files) == ({".svg"} if bare else {".csv", ".svg"}), figure
         assert ElementTree.fromstring(files[".svg"]).tag == "{http://www.w3.org/2000/svg}svg"
         found = series(files[".csv"]) if ".csv" in files else {}
-        assert bool(found) is (figure not in DRAWINGS)
+        assert bool(found) is not bare
         for row in (row for rows in found.values() for row in rows):
             numbers = [float(row[column]) for column in ("y", "low", "high") if row[column]]
             assert numbers and all(map(math.isfinite, numbers)), row
