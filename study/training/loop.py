@@ -236,6 +236,6 @@ def code_digest() -> str:
     """A hash of the code that the weights depend on."""
     instrument = "combinatorics devices models network"
     data = "data.__init__ data.image_files data.folders"
-    training = "training.iteration training.loop training.recipes training.resume"
+    training = "decay training.iteration training.loop training.recipes training.resume"
     modules = [f"helpers.{name}" for name in instrument.split()]
     return commit.digest(*modules, *(f"study.{name}" for name in f"{data} {training}".split()))

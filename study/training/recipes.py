@@ -2,15 +2,14 @@
 
 import hashlib
 import json
-import math
 from dataclasses import asdict, dataclass, fields, replace
-from functools import cache
 
 import torch
 
 from helpers import combinatorics, models
 from helpers.devices import resolve
 from helpers.network import Network, ResidualNetwork, scale_residuals
+from study import decay
 
 
 @dataclass(frozen=True)
@@ -131,16 +130,9 @@ def reference(
     return replace(unit, weight_decay=wanted / decay_of(unit))
 
 
-@cache
 def decay_of(config: TrainConfig) -> float:
-    """The decay sum of a run: learning rate x weight decay, added up over its iterations.
-
-    With momentum m, weights that the loss leaves alone end at exp(-sum / (1 - m)) of their start:
-    at 3.5% by the paper's recipe, whose sum is 0.334.  A module that is active in a part of the
-    iterations only decays in that part (`training.step`).
-    """
-    rates = math.fsum(learning_rate(config, i) for i in range(config.iterations))
-    return config.weight_decay * rates
+    """The decay sum of a run (`decay.decay_sum`)."""
+    return decay.decay_sum(asdict(config))
 
 
 def image_side(config: TrainConfig, iteration: int, side: int) -> int:
@@ -173,14 +165,7 @@ def build(config: TrainConfig, in_channels: int, classes: int) -> Network:
 
 def learning_rate(config: TrainConfig, iteration: int) -> float:
     """The learning rate at an iteration counted from 0."""
-    done = iteration / config.iterations
-    if config.recipe != "paper":
-        # The first and the last iteration are half a step away from zero, so none is wasted.
-        done += 0.5 / config.iterations
-        return config.learning_rate * min(done / 0.2, (1 - done) / 0.8)
-    if iteration < 400:
-        return config.learning_rate / 10
-    return config.learning_rate * (0.01 if done >= 0.75 else 0.1 if done >= 0.5 else 1)
+    return decay.learning_rate(config.recipe, config.iterations, config.learning_rate, iteration)
 
 
 def survival_probabilities(config: TrainConfig, n: int) -> list[float]:
