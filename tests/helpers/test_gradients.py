@@ -60,17 +60,6 @@ def distance(found, expected):
     return ((found - expected).norm() / expected.norm()).item()
 
 
-@pytest.fixture
-def logits(generator):
-    """Four "images" for `toy`: three logits each."""
-    return torch.randn(4, 3, 1, 1, generator=generator, dtype=torch.float64)
-
-
-@pytest.fixture
-def targets():
-    return torch.tensor([0, 1, 2, 1])
-
-
 # Closed forms.
 
 

@@ -49,17 +49,6 @@ def toy_size(factors, x, labels):
 
 
 @pytest.fixture
-def logits(generator):
-    """Four "images" for `toy`: three logits each."""
-    return torch.randn(4, 3, 1, 1, generator=generator, dtype=torch.float64)
-
-
-@pytest.fixture
-def targets():
-    return torch.tensor([0, 1, 2, 1])
-
-
-@pytest.fixture
 def many(generator):
     """37 images and labels: more than are worked on together."""
     images = torch.randn(37, 1, 8, 8, generator=generator, dtype=torch.float64)
