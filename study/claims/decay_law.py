@@ -89,6 +89,6 @@ LEDGER = {
         "deletions and the mean exact path length both fall with the sum, and the test errors of "
         "the last two differ by < 2 pt",
         _h1,
-        "notebooks/07_dynamics",
+        "notebooks/what_decides",
     ),
 }
