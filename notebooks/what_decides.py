@@ -65,7 +65,7 @@ runs_dir: str = "runs"  # where rows go, from the root
 # %% tags=["remove-cell"]
 chapter = notebook.begin(In, scaled=(0, 1))  # noqa: F821
 
-# %% mystnb={"image": {"alt": "Mean path length of the gradient before training against the number of modules, on a logarithmic axis. With batch norm the lines are almost straight: the mean grows like a logarithm, more slowly with 1x1 projections, and it is smaller still with small residuals. Without a normaliser it grows in proportion to the number of modules."}, "figure": {"name": "fig-start", "caption": "Mean path length of the gradient before training against depth; small dots are draws of the weights. Recorded: pre-activation networks, images of CIFAR-10."}}
+# %% mystnb={"image": {"alt": "Mean path length of the gradient before training against the number of modules, on a logarithmic axis. With batch norm the lines are almost straight: the mean grows like a logarithm, and more slowly with 1x1 projections or with small residuals. Without a normaliser it grows in proportion to the number of modules."}, "figure": {"name": "fig-start", "caption": "Mean path length of the gradient before training against depth; small dots are draws of the weights. Recorded: pre-activation networks, images of CIFAR-10."}}
 recorded = start.untrained(chapter.recorded)
 figures.one(figures.start_of_training, (start.lines(recorded),) if recorded else None)
 plt.show()
@@ -82,9 +82,9 @@ chapter.told(start.growth)
 # goes on.
 #
 # **The size of the residuals.** With a factor $a$ on every residual it takes $1/a^2$ modules to add as
-# much to the sum. Each module is a smaller part of it, and the paths get shorter. With parameter-free
-# shortcuts they do so only a little: the new channels hold nothing but residuals, whose size batch norm
-# then evens out.
+# much to the sum. Each module is a smaller part of it, and the paths get shorter. On channels that
+# a shortcut makes out of zeros the factor has no hold: they hold nothing but residuals, whose size batch
+# norm then evens out.
 #
 # **The normaliser.** Without one a residual grows with what comes in, so that every module has about the
 # same share and the mean length is a fixed part of $n$. Short paths at the start are the work of
