@@ -94,6 +94,16 @@ def test_a_resumed_run_does_not_start_again(folder, digits, counted):
     assert counted.done == [5, 6, 7, 8]
 
 
+@pytest.fixture
+def heeded():
+    """Ctrl-C as Python handles it, also where these tests were begun in the background of a shell,
+    which then has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_ctrl_c_saves_the_iteration_it_comes_in(folder, digits, counted):
     """Long before the next save is due; and the run ends as if nothing had been."""
     config = replace(SMALL, depth=8, iterations=6)
@@ -113,6 +123,7 @@ def test_ctrl_c_saves_the_iteration_it_comes_in(folder, digits, counted):
     assert checkpoints.digest(path) == checkpoints.digest(other)
 
 
+@pytest.mark.usefixtures("heeded")
 def test_a_second_ctrl_c_stops_at_once(folder, digits):
     def press(done, total, loss):
         signal.raise_signal(signal.SIGINT)
